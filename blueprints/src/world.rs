@@ -1,0 +1,80 @@
+//! What a decision is made from.
+
+use std::collections::BTreeMap;
+
+use kube::core::DynamicObject;
+use tributary_crds::{BlueprintSpec, Pipeline};
+
+use crate::object::{Gvk, ObjectKey};
+
+/// Everything that a decision about one Pipeline may know. `observe` fills it from caches.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// The Pipeline, its last written status included.
+    pub pipeline: Pipeline,
+    /// The Blueprint that `blueprintRef` names; `None` where there is none, or it is inline.
+    pub blueprint: Option<BlueprintSpec>,
+    /// Objects of the kinds that the Pipeline may have children of: those that carry its label, those that its
+    /// inventory names, and those that have a name which one of its children would have.
+    pub children: Objects,
+    /// The kinds that the apiserver serves.
+    pub served: Served,
+}
+
+/// Objects by their key.
+#[derive(Clone, Debug, Default)]
+pub struct Objects(pub BTreeMap<ObjectKey, DynamicObject>);
+
+impl Objects {
+    /// One object.
+    pub fn get(&self, key: &ObjectKey) -> Option<&DynamicObject> {
+        self.0.get(key)
+    }
+}
+
+impl FromIterator<DynamicObject> for Objects {
+    /// Objects that carry no kind are left out.
+    fn from_iter<T: IntoIterator<Item = DynamicObject>>(iter: T) -> Self {
+        Self(iter.into_iter().filter_map(|o| Some((ObjectKey::of(&o)?, o))).collect())
+    }
+}
+
+/// The kinds that are served: group and kind to what discovery says of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served(pub BTreeMap<(String, String), ServedKind>);
+
+/// What discovery says of a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServedKind {
+    /// The preferred version.
+    pub version: String,
+    /// All served versions.
+    pub versions: Vec<String>,
+    /// Plural name.
+    pub plural: String,
+    /// Whether it is namespaced.
+    pub namespaced: bool,
+}
+
+impl Served {
+    /// What discovery says of this group and kind.
+    pub fn get(&self, group: &str, kind: &str) -> Option<&ServedKind> {
+        self.0.get(&(group.to_owned(), kind.to_owned()))
+    }
+
+    /// Whether exactly this version of the kind is served.
+    pub fn serves(&self, gvk: &Gvk) -> bool {
+        self.get(&gvk.group, &gvk.kind).is_some_and(|k| k.versions.contains(&gvk.version))
+    }
+
+    /// Adds a kind with one version.
+    pub fn add(&mut self, gvk: &Gvk, plural: &str, namespaced: bool) {
+        let kind = ServedKind {
+            version: gvk.version.clone(),
+            versions: vec![gvk.version.clone()],
+            plural: plural.into(),
+            namespaced,
+        };
+        self.0.insert((gvk.group.clone(), gvk.kind.clone()), kind);
+    }
+}

@@ -1,0 +1,41 @@
+//! Labels, annotations, finalizers, field managers and the names of children.
+
+/// Label: the Pipeline that an object belongs to.
+pub const PIPELINE: &str = "tributary.dev/pipeline";
+/// Label: the component of that Pipeline.
+pub const COMPONENT: &str = "tributary.dev/component";
+/// Label: the topic of that Pipeline.
+pub const TOPIC: &str = "tributary.dev/topic";
+/// Label: the run of that Pipeline, counted from 1.
+pub const RUN: &str = "tributary.dev/run";
+/// Label: the MapReduceJob that an object belongs to.
+pub const JOB: &str = "tributary.dev/mapreducejob";
+/// Label: `coordinator` or `worker`.
+pub const ROLE: &str = "tributary.dev/role";
+/// Annotation: hash of the template that an object was made from.
+pub const TEMPLATE_HASH: &str = "tributary.dev/template-hash";
+/// Annotation: `false` leaves a Topic's Kafka topic alone.
+pub const MANAGED: &str = "tributary.dev/managed";
+/// The recommended label for the tool that manages an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value.
+pub const MANAGER: &str = "tributary";
+/// Finalizer of Pipeline and Topic.
+pub const FINALIZER: &str = "tributary.dev/finalizer";
+/// The longest name of a child: it becomes a label's value and part of host names.
+pub const MAX_CHILD_NAME: usize = 63;
+
+/// The name of a component's child: `<pipeline>-<component>`, and from run 2 on `<pipeline>-<component>-<run>`.
+pub fn component_child(pipeline: &str, component: &str, run: i64) -> String {
+    if run <= 1 { format!("{pipeline}-{component}") } else { format!("{pipeline}-{component}-{run}") }
+}
+
+/// The name of a topic's resource: `<pipeline>-<topic>`.
+pub fn topic_child(pipeline: &str, topic: &str) -> String {
+    format!("{pipeline}-{topic}")
+}
+
+/// The default Kafka name of a topic: `<namespace>.<pipeline>.<topic>`, so that pipelines do not share by accident.
+pub fn kafka_topic(namespace: &str, pipeline: &str, topic: &str) -> String {
+    format!("{namespace}.{pipeline}.{topic}")
+}

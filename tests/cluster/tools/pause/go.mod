@@ -1,0 +1,3 @@
+module tributary.dev/tools/pause
+
+go 1.21

@@ -1,0 +1,127 @@
+//! The project's images: static binaries FROM scratch, loaded into the test cluster or pushed to a registry.
+
+use crate::cluster::{self, Cluster};
+use crate::dirs::Dirs;
+use crate::oci::{self, Image, Layout};
+use crate::{packages, sh};
+use anyhow::{Context, Result, bail};
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A binary that becomes an image of its own.
+struct Product {
+    image: &'static str,
+    variable: &'static str,
+    package: &'static str,
+    binary: &'static str,
+    features: &'static [&'static str],
+}
+
+const PRODUCTS: &[Product] = &[
+    Product {
+        image: "operator",
+        variable: "TRIBUTARY_OPERATOR_IMAGE",
+        package: "tributary-operator",
+        binary: "tributary-operator",
+        features: &[],
+    },
+    Product {
+        image: "engine",
+        variable: "TRIBUTARY_ENGINE_IMAGE",
+        package: "tributary-mapreduce",
+        binary: "tributary-engine",
+        features: &["s3", "kafka", "cluster"],
+    },
+];
+
+/// Compiles and writes all images under `target/images`.
+pub fn build(dirs: &Dirs) -> Result<Vec<Layout>> {
+    packages::ensure(packages::BUILD)?;
+    let target = host()?;
+    compile(dirs, &target)?;
+    let release = dirs.target.join(&target).join("release");
+    let image = |p: &Product| {
+        let path = format!("/{}", p.binary);
+        let image = Image::new(&format!("docker.io/tributary/{}:dev", p.image));
+        let image = image.label("org.opencontainers.image.title", p.binary);
+        let image = image.label("org.opencontainers.image.licenses", "Apache-2.0");
+        image.program(&path, release.join(p.binary)).entrypoint(&[&path]).write(&dirs.target.join("images"))
+    };
+    let layouts = PRODUCTS.iter().map(image).collect::<Result<Vec<_>>>()?;
+    layouts.iter().for_each(|l| println!("{} {}", l.name, l.digest));
+    Ok(layouts)
+}
+
+/// Compiles the binaries statically, with no trace of where this was done.
+fn compile(dirs: &Dirs, target: &str) -> Result<()> {
+    let cargo_home = env::var_os("CARGO_HOME").map_or_else(
+        || env::home_dir().map(|h| h.join(".cargo")).context("HOME is not set"),
+        |h| Ok(PathBuf::from(h)),
+    )?;
+    let remap = [(&dirs.root, "/tributary"), (&cargo_home, "/cargo")];
+    let remap = remap.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    // By the separator that lets paths hold spaces; only for this target, so that ordinary builds stay valid.
+    let flags = ["-Ctarget-feature=+crt-static"].into_iter().chain(remap.iter().map(String::as_str));
+    let flags = serde_json::to_string(&flags.collect::<Vec<_>>())?;
+    let mut cmd = Command::new("cargo");
+    cmd.current_dir(&dirs.root).args(["build", "--release", "--target", target]);
+    cmd.args(["--config", &format!("target.{target}.rustflags={flags}")]);
+    // OpenSSL writes the time of its build into its library.
+    cmd.env("SOURCE_DATE_EPOCH", "0").env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    for product in PRODUCTS {
+        cmd.args(["--package", product.package, "--bin", product.binary]);
+        let features = product.features.iter().map(|f| format!("{}/{f}", product.package));
+        cmd.args(features.flat_map(|f| ["--features".to_string(), f]));
+    }
+    sh::run(&mut cmd)
+}
+
+/// The triple of this machine.
+fn host() -> Result<String> {
+    let about = sh::output(Command::new("rustc").arg("-vV"))?;
+    about.lines().find_map(|l| l.strip_prefix("host: ")).map(Into::into).context("rustc -vV names no host")
+}
+
+/// The variables that name the images for tests, by digest where they have been built: a new image is then never taken for an
+/// old one of the same tag.
+pub fn env(dirs: &Dirs, registry: Option<&str>) -> Vec<(&'static str, OsString)> {
+    let names = PRODUCTS.iter().map(|p| {
+        let repository = format!("{}/tributary/{}", registry.unwrap_or("docker.io"), p.image);
+        let built = Layout::read(&dirs.target.join("images").join(p.image));
+        let name = built.map_or_else(|_| format!("{repository}:dev"), |l| format!("{repository}@{}", l.digest));
+        (p.variable, name.into())
+    });
+    names.collect()
+}
+
+/// Imports an image into the test cluster's containerd, unless it is there.
+pub fn load(layout: &Layout) -> Result<()> {
+    let listed = sh::output(cluster::ctr().args(["images", "list", &format!("name=={}", layout.name)]))?;
+    if listed.split_whitespace().any(|w| w == layout.digest) {
+        return Ok(());
+    }
+    let mut import = cluster::ctr();
+    import.args(["images", "import", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = import.spawn().context("cannot start ctr, of the Debian package containerd")?;
+    let stdin = child.stdin.take().context("no pipe to ctr")?;
+    let written = layout.tar(stdin);
+    let out = child.wait_with_output()?;
+    if !out.status.success() {
+        bail!("{}: {}\n{}", out.status, sh::show(&import), String::from_utf8_lossy(&out.stderr));
+    }
+    written
+}
+
+/// Pushes an image to `registry`, which may have a path and may be preceded by `http://`; returns its name there, by digest.
+pub fn push(dirs: &Dirs, cluster: &Cluster, layout: &Layout, registry: &str) -> Result<String> {
+    let plain = registry.strip_prefix("http://");
+    let prefix = plain.unwrap_or(registry).trim_end_matches('/');
+    let name = layout.name.strip_prefix("docker.io/").unwrap_or(&layout.name);
+    let full = format!("{prefix}/{name}");
+    let mut crane = cluster.command(dirs.bin().join("crane"));
+    crane.arg("push").args(plain.map(|_| "--insecure")).arg(&layout.dir).arg(&full);
+    sh::output(&mut crane).with_context(|| format!("pushing {full}"))?;
+    Ok(format!("{}@{}", oci::repository(&full), layout.digest))
+}

@@ -84,7 +84,9 @@ fn main() -> Result<()> {
                 layouts.iter().try_for_each(images::load)?;
             }
             if let Some(registry) = push {
-                layouts.iter().try_for_each(|l| images::push(&dirs, &cluster, l, &registry).map(|n| println!("{n}")))?;
+                layouts
+                    .iter()
+                    .try_for_each(|l| images::push(&dirs, &cluster, l, &registry).map(|n| println!("{n}")))?;
             }
             Ok(())
         }

@@ -104,13 +104,8 @@ impl Image {
         fs::create_dir_all(&blobs)?;
         let (layer, diff_id) = self.write_layer(&blobs)?;
         let env = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_string();
-        let run = RunConfig {
-            user: USER,
-            env: [env],
-            entrypoint: &self.entrypoint,
-            working_dir: "/",
-            labels: &self.labels,
-        };
+        let run =
+            RunConfig { user: USER, env: [env], entrypoint: &self.entrypoint, working_dir: "/", labels: &self.labels };
         let rootfs = RootFs { kind: "layers", diff_ids: [diff_id] };
         let config = ImageConfig { architecture: architecture()?, os: "linux", config: run, rootfs };
         let config = put(&blobs, CONFIG, &config)?;
@@ -373,7 +368,10 @@ mod tests {
         let blob = |digest: &str| layout.dir.join("blobs/sha256").join(digest.strip_prefix("sha256:").unwrap());
         let check = |d: &Descriptor| {
             let data = fs::read(blob(&d.digest)).unwrap();
-            assert_eq!((data.len() as u64, format!("sha256:{}", crate::tools::hex(&[&data]))), (d.size, d.digest.clone()));
+            assert_eq!(
+                (data.len() as u64, format!("sha256:{}", crate::tools::hex(&[&data]))),
+                (d.size, d.digest.clone())
+            );
             data
         };
         let index: Index = read(layout.dir.join("index.json"));

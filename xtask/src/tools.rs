@@ -119,7 +119,8 @@ fn kafka(dirs: &Dirs) -> Result<()> {
 
 /// Checks that `dir` holds exactly the files of a `sha256sum` listing, with these sums.
 fn verify_sums(listing: &str, dir: &Path) -> Result<()> {
-    let mut expected: BTreeMap<_, _> = listing.lines().filter_map(|l| l.split_once("  ")).map(|(s, n)| (n, s)).collect();
+    let mut expected: BTreeMap<_, _> =
+        listing.lines().filter_map(|l| l.split_once("  ")).map(|(s, n)| (n, s)).collect();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();

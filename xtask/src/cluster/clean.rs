@@ -50,7 +50,9 @@ fn remove_containers(containers: &Path) -> Result<()> {
         let list = sh::output(ctr().args([kind, "list", "--quiet"]))?;
         let ids: Vec<_> = list.split_whitespace().collect();
         if !ids.is_empty() {
-            sh::output(ctr().args([kind, "delete"]).args(if kind == "tasks" { &["--force"][..] } else { &[] }).args(ids))?;
+            sh::output(
+                ctr().args([kind, "delete"]).args(if kind == "tasks" { &["--force"][..] } else { &[] }).args(ids),
+            )?;
         }
     }
     let cri = containers.join("io.containerd.grpc.v1.cri");
@@ -70,7 +72,9 @@ fn pod_processes(containers: &Path) -> Vec<Process> {
     let mark = format!("{}/", containers.display());
     let inside = |p: &Process| {
         let mounts = fs::read_to_string(format!("/proc/{}/mounts", p.pid)).unwrap_or_default();
-        mounts.lines().any(|l| matches!(l.split(' ').collect::<Vec<_>>()[..], [_, "/", "overlay", o, ..] if o.contains(&mark)))
+        mounts
+            .lines()
+            .any(|l| matches!(l.split(' ').collect::<Vec<_>>()[..], [_, "/", "overlay", o, ..] if o.contains(&mark)))
     };
     Process::all().filter(inside).collect()
 }

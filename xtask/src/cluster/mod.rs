@@ -46,7 +46,9 @@ impl Cluster {
                 fake_nodes.map_or(Ok(()), |n| start::fake_nodes(dirs, n))
             }
             Self::Named(..) if fresh || fake_nodes.is_some() => {
-                bail!("--fresh and --fake-nodes are for the test cluster of this machine, not for TRIBUTARY_KUBECONFIG's")
+                bail!(
+                    "--fresh and --fake-nodes are for the test cluster of this machine, not for TRIBUTARY_KUBECONFIG's"
+                )
             }
             Self::Named(dirs, named) => named.up(dirs),
         }

@@ -48,8 +48,9 @@ impl Named {
     pub fn up(&self, dirs: &Dirs) -> Result<()> {
         tools::ensure(dirs)?;
         self.push_to()?;
-        sh::output(self.kubectl(dirs).args(["get", "--raw", "/readyz", "--request-timeout=10s"]))
-            .with_context(|| format!("the cluster of TRIBUTARY_KUBECONFIG ({}) does not answer", self.kubeconfig.display()))?;
+        sh::output(self.kubectl(dirs).args(["get", "--raw", "/readyz", "--request-timeout=10s"])).with_context(
+            || format!("the cluster of TRIBUTARY_KUBECONFIG ({}) does not answer", self.kubeconfig.display()),
+        )?;
         for (name, value) in [("TRIBUTARY_KAFKA", &self.kafka), ("TRIBUTARY_S3", &self.s3)] {
             if value.is_none() {
                 bail!("{name} is not set");
@@ -73,7 +74,8 @@ impl Named {
     /// The variables that tests find it by.
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         let mut all = vec![("KUBECONFIG", self.kubeconfig.clone().into())];
-        let rest = [("TRIBUTARY_KAFKA", &self.kafka), ("TRIBUTARY_S3", &self.s3), ("TRIBUTARY_REGISTRY", &self.registry)];
+        let rest =
+            [("TRIBUTARY_KAFKA", &self.kafka), ("TRIBUTARY_S3", &self.s3), ("TRIBUTARY_REGISTRY", &self.registry)];
         all.extend(rest.into_iter().filter_map(|(n, v)| v.as_ref().map(|v| (n, v.into()))));
         all
     }

@@ -63,7 +63,12 @@ pub fn all(dirs: &Dirs) -> Vec<Part> {
         part("containerd", None, "containerd".into(), "-c @STATE@/containerd.toml"),
         kafka,
         part("s3", Some(7070), bin.join("versitygw"), S3),
-        part("registry", Some(5000), bin.join("crane"), "registry serve --address 198.18.0.1:5000 --disk @STATE@/registry"),
+        part(
+            "registry",
+            Some(5000),
+            bin.join("crane"),
+            "registry serve --address 198.18.0.1:5000 --disk @STATE@/registry",
+        ),
         part("kubelet", Some(10250), bin.join("kubelet"), KUBELET),
         part("controller-manager", Some(10257), bin.join("kube-controller-manager"), CONTROLLER_MANAGER),
         part("scheduler", Some(10259), bin.join("kube-scheduler"), SCHEDULER),
@@ -98,7 +103,8 @@ const KUBELET: &str = "--config @STATE@/kubelet.yaml --kubeconfig @STATE@/admin.
     --hostname-override node-1 --node-ip 198.18.0.1 --cert-dir @STATE@/kubelet/pki";
 const KAFKA: &str = "-Xms256m -Xmx256m -XX:+UseSerialGC -XX:MaxDirectMemorySize=64m \
     -Dlog4j2.configurationFile=@STATE@/kafka-log4j2.yaml kafka.Kafka @STATE@/kafka.properties";
-const S3: &str = "--access tributary --secret tributary-secret --region us-east-1 --port 198.18.0.1:7070 posix @STATE@/s3";
+const S3: &str =
+    "--access tributary --secret tributary-secret --region us-east-1 --port 198.18.0.1:7070 posix @STATE@/s3";
 const KWOK: &str = "--config @STATE@/kwok-stages.yaml --kubeconfig @STATE@/admin.kubeconfig --manage-all-nodes=false \
     --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake --node-ip 198.18.0.1 --server-address 127.0.0.1:10247";
 

@@ -1,0 +1,10 @@
+//! What a user does, on a real cluster, and what goes wrong meanwhile.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod crds;
+mod faults;
+mod many;
+mod same_plan;
+mod topics;
+mod wordcount;

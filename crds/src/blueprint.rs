@@ -59,10 +59,10 @@ pub struct BlueprintSpec {
 }
 
 /// The schema of records: exactly one of the fields.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("[has(self.avro), has(self.jsonSchema), has(self.protobuf)].filter(x, x).size() == 1")
-    .message("exactly one of avro, jsonSchema and protobuf must be set"))]
+// CEL cannot see fields without a type, so the count is what makes it one of them
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub struct RecordSchema {
     /// An Avro schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::core::DynamicObject;
-use tributary_crds::{BlueprintSpec, Pipeline};
+use tributary_crds::{BlueprintSpec, Pipeline, Reason};
 
 use crate::object::{Gvk, ObjectKey};
 
@@ -19,6 +19,34 @@ pub struct World {
     pub children: Objects,
     /// The kinds that the apiserver serves.
     pub served: Served,
+    /// Writes that the apiserver refused for good, and kinds that the operator may not watch: data for the user.
+    pub refusals: Vec<Refusal>,
+}
+
+/// The verb of a refused request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    /// POST.
+    Create,
+    /// Server-side apply.
+    Apply,
+    /// DELETE.
+    Delete,
+    /// List and watch; the key's name is empty.
+    Watch,
+}
+
+/// A request that was refused and that will be refused again until somebody changes something: 403, 422, 400.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was tried.
+    pub verb: Verb,
+    /// On which object.
+    pub key: ObjectKey,
+    /// `Forbidden` or `Rejected`.
+    pub reason: Reason,
+    /// The apiserver's words.
+    pub message: String,
 }
 
 /// Objects by their key.

@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use cluster::Cluster;
 use dirs::Dirs;
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 /// Development tasks of Tributary.
 #[derive(Parser)]
@@ -68,8 +69,17 @@ enum ClusterTask {
     },
 }
 
-fn main() -> Result<()> {
-    let task = Task::parse();
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
     let dirs = Dirs::find()?;
     match task {
         Task::Setup => {

@@ -1,12 +1,13 @@
 //! Ends the cluster, whatever state it is in, and leaves nothing of it behind but keys, logs and, after a clean end, images.
 
 use super::net;
-use super::parts::{RUN, SOCKET};
+use super::parts::{self, Part, RUN, SOCKET};
 use super::process::{Daemons, Process, end};
 use crate::dirs::Dirs;
 use crate::sh;
 use crate::tools::remove_dir;
 use anyhow::{Context, Result};
+use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,18 +19,21 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Stops all parts and pods, and removes processes, mounts, cgroups, the namespace and data.
 pub fn clean(dirs: &Dirs) -> Result<()> {
     let (state, daemons) = (dirs.state(), Daemons::new(&dirs.state()));
-    // First those that would start pods again.
-    daemons.stop(&["kubelet", "scheduler", "controller-manager"], GRACE);
+    // All but containerd, whose images are kept, may end as they are: nothing of theirs is.
+    let names = daemons.names();
+    daemons.stop(&names.iter().map(String::as_str).filter(|n| *n != "containerd").collect::<Vec<_>>(), Duration::ZERO);
     let containers = state.join("containerd");
     let keep_images = daemons.find("containerd").is_some() && remove_containers(&containers).is_ok();
-
-    let rest = daemons.names();
-    daemons.stop(&rest.iter().map(String::as_str).collect::<Vec<_>>(), GRACE);
-    end(&pod_processes(&containers), Duration::ZERO);
-    end(&shims(), Duration::ZERO);
-
+    daemons.stop(&["containerd"], GRACE);
+    for strays in [strays(dirs), pod_processes(&containers), shims()] {
+        end(&strays, Duration::ZERO);
+    }
     for mount in mounts_below(&[&state, Path::new(RUN)])? {
-        unmount(&mount, UnmountFlags::DETACH).with_context(|| format!("unmount {}", mount.display()))?;
+        match unmount(&mount, UnmountFlags::DETACH) {
+            // Gone already, with the mount that it lay in.
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+            Err(e) => return Err(e).with_context(|| format!("unmount {}", mount.display())),
+        }
     }
     net::remove()?;
     remove_cgroups();
@@ -67,6 +71,12 @@ pub fn ctr() -> Command {
     cmd
 }
 
+/// Parts whose process id was lost, known by their whole command line.
+fn strays(dirs: &Dirs) -> Vec<Process> {
+    let lines: Vec<_> = parts::all(dirs).iter().chain([&parts::kwok(dirs)]).map(Part::line).collect();
+    Process::all().filter(|p| lines.contains(&p.command_line())).collect()
+}
+
 /// Processes whose root is a snapshot of this containerd: those in containers, even if their shim was killed.
 fn pod_processes(containers: &Path) -> Vec<Process> {
     let mark = format!("{}/", containers.display());
@@ -82,9 +92,9 @@ fn pod_processes(containers: &Path) -> Vec<Process> {
 /// Shims of this containerd.
 fn shims() -> Vec<Process> {
     let ours = |p: &Process| {
-        let line = fs::read(format!("/proc/{}/cmdline", p.pid)).unwrap_or_default();
-        let words: Vec<_> = line.split(|b| *b == 0).collect();
-        words.first().is_some_and(|w| w.ends_with(b"containerd-shim-runc-v2")) && words.contains(&SOCKET.as_bytes())
+        let line = p.command_line();
+        let mut words = line.split(' ');
+        words.next().is_some_and(|w| w.ends_with("containerd-shim-runc-v2")) && words.any(|w| w == SOCKET)
     };
     Process::all().filter(ours).collect()
 }

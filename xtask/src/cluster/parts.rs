@@ -45,7 +45,7 @@ impl Part {
         self.port.map_or_else(|| SOCKET.into(), |p| format!("port {p}"))
     }
 
-    /// Its command line, for a digest.
+    /// Its command line.
     pub fn line(&self) -> String {
         format!("{} {}", self.program.display(), self.args.join(" "))
     }

@@ -52,6 +52,13 @@ impl Process {
         }
     }
 
+    /// Its program and arguments, with a blank between them.
+    pub fn command_line(&self) -> String {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let words: Vec<_> = line.split(|b| *b == 0).map(String::from_utf8_lossy).collect();
+        words.join(" ").trim_end().to_string()
+    }
+
     /// Whether its network namespace has a TCP listener on `port`.
     pub fn listens(&self, port: u16) -> bool {
         let table = |name: &str| fs::read_to_string(format!("/proc/{}/net/{name}", self.pid)).unwrap_or_default();

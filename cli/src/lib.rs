@@ -1,1 +1,3 @@
-//! tributary-cli
+//! The command line: `tributary`, also `kubectl pipelines`.
+
+pub mod manifest;

@@ -1,0 +1,3 @@
+//! The command `kubectl pipelines`: `tributary` by the name that kubectl looks for.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The command `tributary`.
+
+fn main() {}

@@ -53,7 +53,8 @@ async fn unknown_names_are_told_with_what_was_meant() -> anyhow::Result<()> {
 async fn an_unknown_kafka_topic_is_named() -> anyhow::Result<()> {
     let ns = namespace("unknown-topic").await?;
     let mut bad = pipeline("bad", &ns.name, &ns.name, json!({"input": null}))?;
-    bad["spec"]["kafka"] = json!({"clusters": {"default": {"bootstrapServers": tributary_tests::env("TRIBUTARY_KAFKA")?}}});
+    bad["spec"]["kafka"] =
+        json!({"clusters": {"default": {"bootstrapServers": tributary_tests::env("TRIBUTARY_KAFKA")?}}});
     let blueprint = &mut bad["spec"]["blueprint"];
     blueprint["topics"] = json!([{"name": "nowhere", "existing": true, "topicName": "no-such-topic"}]);
     blueprint["components"][0]["reads"]["input"] = json!("nowhere");
@@ -82,7 +83,8 @@ async fn a_missing_secret_is_named_and_heals_when_it_comes() -> anyhow::Result<(
     ns.apply(&bad).await?;
     says(&ns, "bad", &["count", "later"]).await?;
     let secret = ns.get("secret", "s3").await?.context("secret")?;
-    ns.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later"}, "data": secret["data"]})).await?;
+    ns.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later"}, "data": secret["data"]}))
+        .await?;
     ns.wait("pipeline", "bad", "Succeeded once the Secret is there", |p| p["status"]["phase"] == "Succeeded").await?;
     other_pipelines_go_on(ns).await
 }
@@ -102,7 +104,9 @@ async fn wrong_credentials_are_told_without_showing_them() -> anyhow::Result<()>
     ns.wait("pipeline", "bad", "Failed", |p| p["status"]["phase"] == "Failed").await?;
     let everything = ns.kubectl(&["get", "all,tributary,events,configmaps", "-o", "yaml"]).await?;
     assert!(!everything.contains(canary));
-    let mut logs = kubectl(&["-n", "tributary-system", "logs", "-l", "app.kubernetes.io/name=tributary-operator", "--tail=-1"]).await?;
+    let mut logs =
+        kubectl(&["-n", "tributary-system", "logs", "-l", "app.kubernetes.io/name=tributary-operator", "--tail=-1"])
+            .await?;
     logs += &ns.kubectl(&["logs", "-l", "tributary.dev/role=coordinator", "--tail=-1"]).await?;
     assert!(!logs.contains(canary));
     ns.finish().await
@@ -120,7 +124,9 @@ async fn an_image_that_cannot_be_pulled_is_named() -> anyhow::Result<()> {
 #[tokio::test]
 async fn malformed_yaml_and_wrong_fields_are_refused_at_once() -> anyhow::Result<()> {
     let ns = namespace("malformed").await?;
-    let out = run(&["-n", &ns.name, "apply", "-f", "-"], "apiVersion: tributary.dev/v1alpha1\nkind: Pipeline\n  metadata: {").await?;
+    let out =
+        run(&["-n", &ns.name, "apply", "-f", "-"], "apiVersion: tributary.dev/v1alpha1\nkind: Pipeline\n  metadata: {")
+            .await?;
     assert!(!out.ok && out.stderr.contains("line 3"), "{}", out.stderr);
     let mut bad = pipeline("bad", &ns.name, &ns.name, json!({}))?;
     bad["spec"]["storse"] = json!({});

@@ -35,10 +35,22 @@ fn good() -> Vec<Value> {
         job(|s| s["output"] = json!({"results": {"limit": 10}})),
         object("Blueprint", "b", json!({"components": [component("one"), component("two")]})),
         object("Pipeline", "p", json!({"blueprintRef": {"name": "b"}})),
-        object("Pipeline", "p", json!({"blueprint": {"components": [component("one")]}, "parameters": {"x": [1, "a"]}})),
-        object("Topic", "t", json!({"kafka": {"bootstrapServers": "k:9092"}, "partitions": 3, "config": {"retention.ms": 1000}})),
+        object(
+            "Pipeline",
+            "p",
+            json!({"blueprint": {"components": [component("one")]}, "parameters": {"x": [1, "a"]}}),
+        ),
+        object(
+            "Topic",
+            "t",
+            json!({"kafka": {"bootstrapServers": "k:9092"}, "partitions": 3, "config": {"retention.ms": 1000}}),
+        ),
         object("JobTemplate", "t", json!({"jobTemplate": template})),
-        object("JobFlow", "f", json!({"flows": [{"name": "a", "jobTemplate": template}, {"name": "b", "jobTemplateRef": "t", "dependencies": ["a"]}]})),
+        object(
+            "JobFlow",
+            "f",
+            json!({"flows": [{"name": "a", "jobTemplate": template}, {"name": "b", "jobTemplateRef": "t", "dependencies": ["a"]}]}),
+        ),
         object("DaemonJob", "d", json!({"excludeNodeList": "a, b", "template": template["template"]})),
     ]
 }
@@ -53,7 +65,9 @@ fn bad() -> Vec<(Value, &'static str)> {
         (job(|s| s["input"]["s3"]["format"] = json!("FixedLength")), "format FixedLength needs recordLength"),
         (job(|s| s["input"] = json!({"kafka": {"bootstrapServers": "k:9092", "topic": "t"}})), "spec.input.kafka.end"),
         (
-            job(|s| s["input"] = json!({"kafka": {"bootstrapServers": "k", "topic": "t", "end": {"records": 5, "highWatermark": true}}})),
+            job(
+                |s| s["input"] = json!({"kafka": {"bootstrapServers": "k", "topic": "t", "end": {"records": 5, "highWatermark": true}}}),
+            ),
             "exactly one of offsets, timestamp, highWatermark and records must be set",
         ),
         (job(|s| s["map"] = json!({})), "exactly one of operator, cel, command and function must be set"),
@@ -77,29 +91,38 @@ fn bad() -> Vec<(Value, &'static str)> {
             "timeZone goes with schedule",
         ),
         (
-            object("Pipeline", "p", json!({"blueprintRef": {"name": "b"}, "kafka": {"clusters": {"main": {"bootstrapServers": "k:1"}}, "topics": {"provider": "Strimzi"}}})),
+            object(
+                "Pipeline",
+                "p",
+                json!({"blueprintRef": {"name": "b"}, "kafka": {"clusters": {"main": {"bootstrapServers": "k:1"}}, "topics": {"provider": "Strimzi"}}}),
+            ),
             "provider Strimzi needs cluster",
         ),
         (object("Pipeline", &long, json!({"blueprintRef": {"name": "b"}})), "at most 40 characters"),
         (object("Blueprint", "b", json!({"components": []})), "spec.components"),
         (object("Blueprint", "b", json!({"components": [component("Upper_Case")]})), "spec.components[0].name"),
+        (object("Blueprint", "b", json!({"components": [component("one"), component("one")]})), "Duplicate value"),
+        (object("Blueprint", "b", json!({"components": [component("one")], "schemas": {"s": {}}})), "spec.schemas.s"),
         (
-            object("Blueprint", "b", json!({"components": [component("one"), component("one")]})),
-            "Duplicate value",
-        ),
-        (
-            object("Blueprint", "b", json!({"components": [component("one")], "schemas": {"s": {}}})),
-            "spec.schemas.s",
-        ),
-        (
-            object("Blueprint", "b", json!({"components": [component("one")], "schemas": {"s": {"avro": "string", "jsonSchema": true}}})),
+            object(
+                "Blueprint",
+                "b",
+                json!({"components": [component("one")], "schemas": {"s": {"avro": "string", "jsonSchema": true}}}),
+            ),
             "spec.schemas.s",
         ),
         (object("Topic", "t", json!({"kafka": {"bootstrapServers": "k:9092"}, "partitions": 0})), "spec.partitions"),
-        (object("Topic", "t", json!({"kafka": {"bootstrapServers": "k:9092"}, "topicName": "."})), "no names for a topic"),
+        (
+            object("Topic", "t", json!({"kafka": {"bootstrapServers": "k:9092"}, "topicName": "."})),
+            "no names for a topic",
+        ),
         (object("JobFlow", "f", json!({"flows": [{"name": "a"}]})), "jobTemplate or jobTemplateRef must be set"),
         (
-            object("JobFlow", "f", json!({"flows": [{"name": "a", "jobTemplateRef": "t"}, {"name": "a", "jobTemplateRef": "t"}]})),
+            object(
+                "JobFlow",
+                "f",
+                json!({"flows": [{"name": "a", "jobTemplateRef": "t"}, {"name": "a", "jobTemplateRef": "t"}]}),
+            ),
             "Duplicate value",
         ),
         (object("DaemonJob", "d", json!({"excludeNodeList": "a"})), "spec.template"),
@@ -108,10 +131,12 @@ fn bad() -> Vec<(Value, &'static str)> {
 
 #[tokio::test]
 async fn good_objects_are_taken_and_bad_ones_refused_with_a_reason() -> anyhow::Result<()> {
-    let ns = Namespace::new("crds").await?;
+    let ns = Namespace::bare("crds").await?;
     let dry = |object: Value| {
         let name = ns.name.clone();
-        async move { run(&["-n", &name, "create", "--dry-run=server", "--validate=strict", "-f", "-"], &object.to_string()).await }
+        async move {
+            run(&["-n", &name, "create", "--dry-run=server", "--validate=strict", "-f", "-"], &object.to_string()).await
+        }
     };
     let mut wrong = Vec::new();
     for object in good() {
@@ -132,7 +157,7 @@ async fn good_objects_are_taken_and_bad_ones_refused_with_a_reason() -> anyhow::
 
 #[tokio::test]
 async fn immutable_fields_stay() -> anyhow::Result<()> {
-    let ns = Namespace::new("immutable").await?;
+    let ns = Namespace::bare("immutable").await?;
     let mut object = job(|s| s["suspend"] = json!(true));
     object["spec"]["managedBy"] = json!("example.com/none");
     ns.apply(&object).await?;
@@ -150,7 +175,7 @@ async fn immutable_fields_stay() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn kinds_have_their_short_names_and_categories() -> anyhow::Result<()> {
-    let ns = Namespace::new("names").await?;
+    let ns = Namespace::bare("names").await?;
     until("every kind to be served", || async {
         let listed = kubectl(&["api-resources", "--api-group=tributary.dev", "--no-headers", "--cached=false"]).await?;
         let short: Vec<_> = listed.lines().filter_map(|l| l.split_whitespace().nth(1)).collect();

@@ -100,7 +100,10 @@ async fn a_killed_leader_is_succeeded() -> anyhow::Result<()> {
     let lease = system.get("lease", "tributary-operator").await?.context("the lease")?;
     let leader = holder(&lease);
     let pods = system.list("pods", "app.kubernetes.io/name=tributary-operator").await?;
-    let victim = pods.into_iter().find(|p| p["metadata"]["name"].as_str().is_some_and(|n| leader.contains(n))).context("the leader's pod")?;
+    let victim = pods
+        .into_iter()
+        .find(|p| p["metadata"]["name"].as_str().is_some_and(|n| leader.contains(n)))
+        .context("the leader's pod")?;
     let name = victim["metadata"]["name"].as_str().context("name")?.to_owned();
     sigkill(&system, &victim).await?;
     // what is created now needs the new leader, or the old one come back
@@ -126,13 +129,34 @@ async fn a_killed_leader_is_succeeded() -> anyhow::Result<()> {
 async fn an_operator_without_its_crds_waits() -> anyhow::Result<()> {
     // the operator ignores what it cannot serve: its pods do not restart for it
     let restarts = async || -> anyhow::Result<u64> {
-        let pods = kubectl::json(&["-n", "tributary-system", "get", "pods", "-l", "app.kubernetes.io/name=tributary-operator"]).await?;
-        Ok(pods["items"].as_array().into_iter().flatten().filter_map(|p| p["status"]["containerStatuses"][0]["restartCount"].as_u64()).sum())
+        let pods = kubectl::json(&[
+            "-n",
+            "tributary-system",
+            "get",
+            "pods",
+            "-l",
+            "app.kubernetes.io/name=tributary-operator",
+        ])
+        .await?;
+        Ok(pods["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|p| p["status"]["containerStatuses"][0]["restartCount"].as_u64())
+            .sum())
     };
     let ns = Namespace::new("late-crd").await?;
     let before = restarts().await?;
     ns.kubectl(&["delete", "crd", "jobtemplates.tributary.dev"]).await?;
-    let applied = ns.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", tributary_tests::root().join("crds/manifests").to_str().context("path")?]).await;
+    let applied = ns
+        .kubectl(&[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            tributary_tests::root().join("crds/manifests").to_str().context("path")?,
+        ])
+        .await;
     assert!(applied.is_ok(), "{applied:?}");
     ns.apply(&json!({
         "apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "late"},
@@ -142,7 +166,11 @@ async fn an_operator_without_its_crds_waits() -> anyhow::Result<()> {
     let pipeline = ns
         .wait("pipeline", "late", "KindNotInstalled", |p| p["status"]["components"][0]["reason"] == "KindNotInstalled")
         .await?;
-    assert!(pipeline["status"]["components"][0]["message"].as_str().is_some_and(|m| m.contains("Odd")), "{}", pipeline["status"]);
+    assert!(
+        pipeline["status"]["components"][0]["message"].as_str().is_some_and(|m| m.contains("Odd")),
+        "{}",
+        pipeline["status"]
+    );
     let crd = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "odds.late.example.com"},
         "spec": {"group": "late.example.com", "scope": "Namespaced", "names": {"kind": "Odd", "plural": "odds", "singular": "odd"},
@@ -158,7 +186,8 @@ async fn an_operator_without_its_crds_waits() -> anyhow::Result<()> {
     ns.apply(&crd).await?;
     ns.wait("odds.late.example.com", "late-odd", "created once its kind is served", |_| true).await?;
     let patch = r#"{"status":{"conditions":[{"type":"Ready","status":"True","reason":"Up","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}"#;
-    ns.kubectl(&["patch", "odds.late.example.com", "late-odd", "--subresource=status", "--type=merge", "-p", patch]).await?;
+    ns.kubectl(&["patch", "odds.late.example.com", "late-odd", "--subresource=status", "--type=merge", "-p", patch])
+        .await?;
     ns.wait("pipeline", "late", "its component Ready", |p| p["status"]["components"][0]["health"] == "Ready").await?;
     assert_eq!(restarts().await?, before);
     ns.kubectl(&["delete", "crd", "odds.late.example.com", "clusterrole/tributary-odds"]).await.ok();

@@ -5,6 +5,5 @@ mod bad_input;
 mod crds;
 mod faults;
 mod many;
-mod same_plan;
 mod topics;
 mod wordcount;

@@ -17,9 +17,11 @@ fn topic(name: &str, spec: Value) -> anyhow::Result<Value> {
 async fn ready(ns: &Namespace, name: &str, status: &str, reason: &str) -> anyhow::Result<Value> {
     ns.wait("topic.tributary.dev", name, &format!("Ready={status} {reason}"), |t| {
         t["status"]["observedGeneration"] == t["metadata"]["generation"]
-            && t["status"]["conditions"].as_array().into_iter().flatten().any(|c| {
-                c["type"] == "Ready" && c["status"] == status && (reason.is_empty() || c["reason"] == reason)
-            })
+            && t["status"]["conditions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|c| c["type"] == "Ready" && c["status"] == status && (reason.is_empty() || c["reason"] == reason))
     })
     .await
 }
@@ -31,7 +33,12 @@ async fn a_topic_is_created_grown_configured_and_deleted() -> anyhow::Result<()>
     let spec = json!({"topicName": name, "partitions": 2, "replicas": 1, "config": {"retention.ms": 3_600_000, "cleanup.policy": "delete"}, "deletionPolicy": "Delete"});
     ns.apply(&topic("life", spec.clone())?).await?;
     let made = ready(&ns, "life", "True", "").await?;
-    assert_eq!((&made["status"]["partitions"], &made["status"]["replicas"]), (&json!(2), &json!(1)), "{}", made["status"]);
+    assert_eq!(
+        (&made["status"]["partitions"], &made["status"]["replicas"]),
+        (&json!(2), &json!(1)),
+        "{}",
+        made["status"]
+    );
     assert_eq!(kafka::partitions(&name)?, Some(2));
     assert_eq!(kafka::dynamic_config(&name).await?["retention.ms"], "3600000");
     let row = ns.kubectl(&["get", "topic.tributary.dev", "life", "--no-headers"]).await?;
@@ -70,7 +77,10 @@ async fn a_topic_is_created_grown_configured_and_deleted() -> anyhow::Result<()>
     ready(&ns, "life", "True", "").await?;
     ns.kubectl(&["delete", "topic.tributary.dev", "life", "--wait=false"]).await?;
     ns.wait_gone("topic.tributary.dev", "life").await?;
-    until("the topic to be gone", || async { Ok(((kafka::partitions(&name)?.is_none()).then_some(()), String::new())) }).await?;
+    until("the topic to be gone", || async {
+        Ok(((kafka::partitions(&name)?.is_none()).then_some(()), String::new()))
+    })
+    .await?;
     ns.finish().await
 }
 
@@ -84,7 +94,8 @@ async fn the_oldest_wins_and_the_losers_deletion_deletes_nothing() -> anyhow::Re
     // creation times have a resolution of a second
     until("a later second", || async {
         ns.apply(&topic("second", spec.clone())?).await?;
-        let (first, second) = (ns.get("tt", "first").await?.context("first")?, ns.get("tt", "second").await?.context("second")?);
+        let (first, second) =
+            (ns.get("tt", "first").await?.context("first")?, ns.get("tt", "second").await?.context("second")?);
         let later = second["metadata"]["creationTimestamp"].as_str() > first["metadata"]["creationTimestamp"].as_str();
         if !later {
             ns.kubectl(&["delete", "tt", "second"]).await?;
@@ -138,7 +149,10 @@ async fn existing_renamed_unmanaged_and_suspended_topics() -> anyhow::Result<()>
     // suspended: nothing happens until it is resumed
     let name = format!("{}.paused", ns.name);
     ns.apply(&topic("paused", json!({"topicName": name, "suspend": true, "deletionPolicy": "Delete"}))?).await?;
-    ns.wait("tt", "paused", "ReconciliationPaused", |t| t["status"]["conditions"].to_string().contains("ReconciliationPaused")).await?;
+    ns.wait("tt", "paused", "ReconciliationPaused", |t| {
+        t["status"]["conditions"].to_string().contains("ReconciliationPaused")
+    })
+    .await?;
     assert_eq!(kafka::partitions(&name)?, None);
     ns.apply(&topic("paused", json!({"topicName": name, "suspend": false, "deletionPolicy": "Delete"}))?).await?;
     ready(&ns, "paused", "True", "").await?;
@@ -214,16 +228,31 @@ async fn where_strimzi_is_named_a_kafka_topic_is_made() -> anyhow::Result<()> {
     };
     let mark = |name: &'static str, status: String| {
         let ns = &ns;
-        async move { ns.kubectl(&["patch", "kafkatopics.kafka.strimzi.io", name, "--subresource=status", "--type=merge", "-p", &status]).await }
+        async move {
+            ns.kubectl(&[
+                "patch",
+                "kafkatopics.kafka.strimzi.io",
+                name,
+                "--subresource=status",
+                "--type=merge",
+                "-p",
+                &status,
+            ])
+            .await
+        }
     };
     mark("fed-in", state("False", "NotSupported")).await?;
-    ns.wait("pipeline", "fed", "Strimzi's own words", |p| p["status"]["conditions"].to_string().contains(message)).await?;
+    ns.wait("pipeline", "fed", "Strimzi's own words", |p| p["status"]["conditions"].to_string().contains(message))
+        .await?;
     mark("fed-in", state("True", "")).await?;
     mark("fed-scratch", state("True", "")).await?;
     ns.wait("mapreducejob", "fed-count", "created once its topic is ready", |_| true).await?;
     ns.kubectl(&["delete", "pipeline", "fed", "--wait=false"]).await?;
     ns.wait_gone("pipeline", "fed").await?;
     ns.wait_gone("kafkatopics.kafka.strimzi.io", "fed-scratch").await?;
-    assert!(ns.get("kafkatopics.kafka.strimzi.io", "fed-in").await?.is_some(), "a retained topic outlives its pipeline");
+    assert!(
+        ns.get("kafkatopics.kafka.strimzi.io", "fed-in").await?.is_some(),
+        "a retained topic outlives its pipeline"
+    );
     ns.finish().await
 }

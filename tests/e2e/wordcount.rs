@@ -93,7 +93,8 @@ async fn topic_wordcount_waits_for_its_records() -> anyhow::Result<()> {
     tributary_tests::kafka::produce(&topic, first.iter().cloned()).await?;
     ns.wait("mapreducejob", "topic-wordcount-count", "waiting for the rest of the records", |job| {
         let engine = &job["status"]["engine"];
-        engine["phase"] == "Planning" && engine["message"].as_str().is_some_and(|m| m.contains(&first.len().to_string()))
+        engine["phase"] == "Planning"
+            && engine["message"].as_str().is_some_and(|m| m.contains(&first.len().to_string()))
     })
     .await?;
     tributary_tests::kafka::produce(&topic, rest.iter().cloned()).await?;
@@ -105,11 +106,16 @@ async fn topic_wordcount_waits_for_its_records() -> anyhow::Result<()> {
     expected.sort();
     assert_eq!(output, expected);
     let job = ns.get("mapreducejob", "topic-wordcount-count").await?.expect("the job");
-    assert!(job["status"]["engine"]["results"].as_array().is_some_and(|r| !r.is_empty()), "{}", job["status"]["engine"]);
+    assert!(
+        job["status"]["engine"]["results"].as_array().is_some_and(|r| !r.is_empty()),
+        "{}",
+        job["status"]["engine"]
+    );
 
     ns.kubectl(&["delete", "pipeline", "topic-wordcount", "--wait=false"]).await?;
     ns.wait_gone("pipeline", "topic-wordcount").await?;
-    let kept = ns.get("topic.tributary.dev", "topic-wordcount-lines").await?.expect("a retained topic outlives its pipeline");
+    let kept =
+        ns.get("topic.tributary.dev", "topic-wordcount-lines").await?.expect("a retained topic outlives its pipeline");
     assert!(kept["metadata"]["ownerReferences"].is_null(), "{}", kept["metadata"]);
     assert!(tributary_tests::kafka::partitions(&topic)?.is_some());
     tributary_tests::kafka::delete(&topic).await?;

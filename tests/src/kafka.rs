@@ -49,8 +49,9 @@ pub fn partitions(topic: &str) -> anyhow::Result<Option<usize>> {
 
 /// The configuration that a topic was given itself, as opposed to the broker's defaults.
 pub async fn dynamic_config(topic: &str) -> anyhow::Result<BTreeMap<String, String>> {
-    let described =
-        admin()?.describe_configs(&[ResourceSpecifier::Topic(topic)], &AdminOptions::new().request_timeout(Some(TIMEOUT))).await?;
+    let described = admin()?
+        .describe_configs(&[ResourceSpecifier::Topic(topic)], &AdminOptions::new().request_timeout(Some(TIMEOUT)))
+        .await?;
     let mut config = BTreeMap::new();
     for resource in described {
         for entry in resource.map_err(|e| anyhow::anyhow!("{topic}: {e}"))?.entries {

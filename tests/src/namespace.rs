@@ -21,6 +21,18 @@ impl Namespace {
     /// A new one whose name begins with `prefix`, with the operator installed and running.
     pub async fn new(prefix: &str) -> anyhow::Result<Self> {
         operator_is_up().await?;
+        Self::create(prefix).await
+    }
+
+    /// A new one, with the types installed but perhaps no operator.
+    pub async fn bare(prefix: &str) -> anyhow::Result<Self> {
+        let types = root().join("crds/manifests");
+        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", types.to_str().context("path")?]).await?;
+        kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await?;
+        Self::create(prefix).await
+    }
+
+    async fn create(prefix: &str) -> anyhow::Result<Self> {
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() % 100_000_000;
         let name = format!("{prefix}-{stamp}-{}", COUNTER.fetch_add(1, Ordering::Relaxed));
         kubectl(&["create", "namespace", &name]).await?;
@@ -70,7 +82,13 @@ impl Namespace {
     }
 
     /// The object, once `holds` says yes.
-    pub async fn wait(&self, kind: &str, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    pub async fn wait(
+        &self,
+        kind: &str,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         until(&format!("{kind} {name} in {}: {what}", self.name), || async {
             let object = self.get(kind, name).await?;
             Ok(match object {
@@ -84,8 +102,11 @@ impl Namespace {
 
     /// The object, once its `status.phase` is `phase`; an error at once where the phase is Failed instead.
     pub async fn wait_phase(&self, kind: &str, name: &str, phase: &str) -> anyhow::Result<Value> {
-        let object =
-            self.wait(kind, name, &format!("phase {phase}"), |o| [phase, "Failed"].map(Value::from).contains(&o["status"]["phase"])).await?;
+        let object = self
+            .wait(kind, name, &format!("phase {phase}"), |o| {
+                [phase, "Failed"].map(Value::from).contains(&o["status"]["phase"])
+            })
+            .await?;
         if object["status"]["phase"] != phase {
             bail!("{kind} {name} ended {}", object["status"]);
         }
@@ -129,7 +150,8 @@ async fn operator_is_up() -> anyhow::Result<()> {
             let deployment =
                 kubectl::json(&["-n", "tributary-system", "get", "deployment", "tributary-operator"]).await?;
             let status = &deployment["status"];
-            let up = status["availableReplicas"] == 2 && status["observedGeneration"] == deployment["metadata"]["generation"];
+            let up = status["availableReplicas"] == 2
+                && status["observedGeneration"] == deployment["metadata"]["generation"];
             Ok((up.then_some(()), status.to_string()))
         })
         .await

@@ -8,7 +8,8 @@ use anyhow::ensure;
 
 /// `word TAB count` lines, ordered by bytes: `tr -s '[:space:]' '\n' | sort | uniq -c` of the text.
 pub fn word_counts(text: &[u8]) -> anyhow::Result<Vec<String>> {
-    let script = r"tr -s '[:space:]' '\n' | sed '/^$/d' | LC_ALL=C sort | uniq -c | sed -E 's/^ *([0-9]+) (.*)$/\2\t\1/'";
+    let script =
+        r"tr -s '[:space:]' '\n' | sed '/^$/d' | LC_ALL=C sort | uniq -c | sed -E 's/^ *([0-9]+) (.*)$/\2\t\1/'";
     let mut child = Command::new("sh")
         .args(["-c", script])
         .env("LC_ALL", "C")

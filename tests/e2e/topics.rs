@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use tributary_tests::{Namespace, env, kafka, kubectl, until};
+use tributary_tests::{Namespace, env, kafka, kubectl, s3, until};
 
 fn topic(name: &str, spec: Value) -> anyhow::Result<Value> {
     let mut topic = json!({
@@ -254,5 +254,43 @@ async fn where_strimzi_is_named_a_kafka_topic_is_made() -> anyhow::Result<()> {
         ns.get("kafkatopics.kafka.strimzi.io", "fed-in").await?.is_some(),
         "a retained topic outlives its pipeline"
     );
+    ns.finish().await
+}
+
+#[tokio::test]
+async fn a_retained_topic_outlives_its_pipeline_and_is_found_again() -> anyhow::Result<()> {
+    let ns = Namespace::new("retained").await?.with_s3_secret().await?;
+    let store = s3::client()?;
+    s3::bucket(&store, "results").await?;
+    let pipeline = json!({
+        "apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "keep"},
+        "spec": {
+            "kafka": {"clusters": {"default": {"bootstrapServers": env("TRIBUTARY_KAFKA")?}}},
+            "stores": {"data": {"endpoint": env("TRIBUTARY_S3")?, "pathStyle": true, "secretRef": {"name": "s3"}}},
+            "blueprint": {
+                "topics": [{"name": "in", "partitions": 2}],
+                "datasets": [{"name": "out", "location": format!("results/{}", ns.name)}],
+                "components": [{"name": "count", "reads": {"input": "in"}, "writes": {"output": "out"}, "template": {
+                    "apiVersion": "tributary.dev/v1alpha1", "kind": "MapReduceJob",
+                    "spec": {"map": {"operator": "Words"}, "reduce": {"operator": "Sum"}, "input": {"kafka": {"end": {"records": 3}}}}}}],
+            },
+        },
+    });
+    ns.apply(&pipeline).await?;
+    let made = ready(&ns, "keep-in", "True", "").await?;
+    assert!(made["metadata"]["ownerReferences"].is_null(), "a retained topic carries no owner: {}", made["metadata"]);
+    let topic = made["status"]["topicName"].as_str().context("topicName")?.to_owned();
+    ns.kubectl(&["delete", "pipeline", "keep", "--wait=false"]).await?;
+    ns.wait_gone("pipeline", "keep").await?;
+    let kept = ns.get("tt", "keep-in").await?.context("a retained topic outlives its pipeline")?;
+    assert_eq!(kept["metadata"]["uid"], made["metadata"]["uid"]);
+    kafka::produce(&topic, ["a b".to_owned(), "b".into(), "c".into()]).await?;
+    // the same pipeline again takes it up, its records with it
+    ns.apply(&pipeline).await?;
+    ns.wait_phase("pipeline", "keep", "Succeeded").await?;
+    let mut lines = s3::output(&store, "results", &format!("{}/", ns.name)).await?.lines;
+    lines.sort();
+    assert_eq!(lines, ["a\t1", "b\t2", "c\t1"]);
+    kafka::delete(&topic).await?;
     ns.finish().await
 }

@@ -96,6 +96,14 @@ pub fn env(dirs: &Dirs, registry: Option<&str>) -> Vec<(&'static str, OsString)>
     names.collect()
 }
 
+/// Puts images where the cluster finds them.
+pub fn deliver(dirs: &Dirs, cluster: &Cluster, layouts: &[Layout]) -> Result<()> {
+    match cluster.registry()? {
+        None => layouts.iter().try_for_each(load),
+        Some(registry) => layouts.iter().try_for_each(|l| push(dirs, cluster, l, &registry).map(drop)),
+    }
+}
+
 /// Imports an image into the test cluster's containerd, unless it is there.
 pub fn load(layout: &Layout) -> Result<()> {
     let listed = sh::output(cluster::ctr().args(["images", "list", &format!("name=={}", layout.name)]))?;

@@ -1,11 +1,13 @@
 //! Development tasks: `cargo xtask --help`.
 
+mod checks;
 mod cluster;
 mod dirs;
 mod images;
 mod oci;
 mod packages;
 mod sh;
+mod test;
 mod tools;
 
 use anyhow::Result;
@@ -37,6 +39,33 @@ enum Task {
         /// Push them to a registry, preceded by http:// if it speaks no TLS
         #[arg(long, value_name = "REGISTRY")]
         push: Option<String>,
+    },
+    /// Run the tests: format, clippy, unit, generated files, the first command, end to end
+    ///
+    /// The last line says: N passed, N failed, N skipped. The exit code is 0 only if nothing failed.
+    Test(test::Options),
+    /// Write crds/manifests from the resource types
+    Crds {
+        /// Only compare, and fail on a difference
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write charts/install.yaml: resource types, rights and the operator's Deployment
+    Manifests {
+        /// Only compare, and fail on a difference
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run a benchmark
+    Bench {
+        /// A binary of benches/
+        name: String,
+        /// Print one JSON object on the last line
+        #[arg(long)]
+        json: bool,
+        /// Arguments of the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
     },
 }
 
@@ -100,6 +129,10 @@ fn run(task: Task) -> Result<()> {
             }
             Ok(())
         }
+        Task::Test(options) => test::run(&dirs, &options),
+        Task::Crds { check } => checks::crds(&dirs, check),
+        Task::Manifests { check } => checks::manifests(&dirs, check),
+        Task::Bench { name, json, args } => checks::bench(&dirs, &name, json, &args),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cluster that tests run on: our own in a network namespace, or the one that TRIBUTARY_KUBECONFIG names.
 
 mod clean;
+mod diagnose;
 mod named;
 mod net;
 mod parts;
@@ -135,6 +136,14 @@ impl Cluster {
         match self {
             Self::Own(dirs) => kubectl(dirs),
             Self::Named(dirs, named) => named.kubectl(dirs),
+        }
+    }
+
+    /// Writes what there is to know of the cluster's state to a new directory, and prints its path.
+    pub fn diagnose(&self, dirs: &Dirs) {
+        match diagnose::dump(self, dirs) {
+            Ok(path) => println!("the cluster's state is in {}", path.display()),
+            Err(e) => println!("the cluster's state could not be written down: {e:#}"),
         }
     }
 

@@ -1,0 +1,44 @@
+//! Generated files, and benchmarks: both by binaries of the workspace.
+
+use crate::dirs::Dirs;
+use crate::sh;
+use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Writes crds/manifests, or fails if it is not what the types say.
+pub fn crds(dirs: &Dirs, check: bool) -> Result<()> {
+    let mut crdgen = Command::new(binary(dirs, "crdgen")?);
+    sh::run(crdgen.current_dir(&dirs.root).arg("crds/manifests").args(check.then_some("--check")))
+}
+
+/// Writes charts/install.yaml, or fails if it is not what the operator says.
+pub fn manifests(dirs: &Dirs, check: bool) -> Result<()> {
+    let text = sh::output(Command::new(binary(dirs, "tributary-operator")?).current_dir(&dirs.root).arg("manifests"))?;
+    let path = dirs.root.join("charts/install.yaml");
+    if !check {
+        fs::create_dir_all(dirs.root.join("charts"))?;
+        return fs::write(&path, text).with_context(|| path.display().to_string());
+    }
+    if fs::read_to_string(&path).with_context(|| path.display().to_string())? != text {
+        bail!("charts/install.yaml is not what the operator says; run `cargo xtask manifests`");
+    }
+    Ok(())
+}
+
+/// Runs a benchmark.
+pub fn bench(dirs: &Dirs, name: &str, json: bool, args: &[OsString]) -> Result<()> {
+    let mut cmd = Command::new("cargo");
+    cmd.args(["run", "--quiet", "--release", "--package", "tributary-benches", "--bin", name, "--"]);
+    sh::run(cmd.current_dir(&dirs.root).args(json.then_some("--json")).args(args))
+}
+
+/// A binary of the workspace, built with the same features as the tests, so that nothing is compiled twice.
+fn binary(dirs: &Dirs, name: &str) -> Result<PathBuf> {
+    let mut cmd = Command::new("cargo");
+    cmd.args(["build", "--quiet", "--workspace", "--all-features", "--bin", name]);
+    sh::run(cmd.current_dir(&dirs.root))?;
+    Ok(dirs.target.join("debug").join(name))
+}

@@ -1,0 +1,175 @@
+//! The test runner: every part runs whatever became of the others, and the last line counts the tests.
+
+mod binaries;
+mod libtest;
+mod report;
+
+use crate::checks;
+use crate::cluster::Cluster;
+use crate::dirs::Dirs;
+use crate::{images, packages, sh, tools};
+use anyhow::{Context, Result, bail};
+use binaries::TestBinary;
+use clap::ValueEnum;
+use libtest::Counts;
+use report::Report;
+use std::process::Command;
+
+/// Tests with this prefix take long and run only by name.
+const HEAVY: &str = "heavy_";
+
+/// A part of the tests that can be run by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// Unit and integration tests that need no cluster
+    Unit,
+    /// Simulations: test targets named sim
+    Sim,
+    /// End to end, on the cluster
+    E2e,
+}
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Only this part
+    suite: Option<Suite>,
+    /// Only tests whose name contains this; names that begin with heavy_ run only when asked for
+    #[arg(requires = "suite")]
+    name: Option<String>,
+    /// Leave the cluster up afterwards; one that was up before stays up anyhow
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the tests; prints a table and, alone on the last line, the counts.
+pub fn run(dirs: &Dirs, options: &Options) -> Result<()> {
+    let mut report = Report::default();
+    let runner = Runner { dirs, cluster: Cluster::find(dirs), name: options.name.as_deref() };
+    match options.suite {
+        None => runner.everything(&mut report, options.keep),
+        Some(Suite::E2e) => {
+            let built = report.part("build", || binaries::build(dirs, &["--test", "e2e"]));
+            runner.end_to_end(&mut report, built.as_deref(), options.keep);
+        }
+        Some(suite) => {
+            let built = report.part("build", || binaries::build(dirs, &["--lib", "--bins", "--tests"]));
+            runner.local(&mut report, suite, built.as_deref());
+        }
+    }
+    report.print();
+    if report.failed() {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+struct Runner<'a> {
+    dirs: &'a Dirs,
+    cluster: Cluster,
+    name: Option<&'a str>,
+}
+
+impl Runner<'_> {
+    fn everything(&self, report: &mut Report, keep: bool) {
+        let dirs = self.dirs;
+        let all = [packages::BUILD, packages::CLUSTER, packages::REFERENCE].concat();
+        report.part("packages", || packages::ensure(&all));
+        report.part("tools", || tools::ensure(dirs));
+        report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
+        let built = report.part("build", || binaries::build(dirs, &["--lib", "--bins", "--tests"]));
+        report.part("clippy", || {
+            let mut clippy = cargo(dirs);
+            clippy.args([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-features",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]);
+            sh::run(&mut clippy)
+        });
+        if sh::succeeds(cargo(dirs).args(["deny", "--version"])) {
+            report.part("deny", || sh::run(cargo(dirs).args(["deny", "check"])));
+        }
+        report.part("crds", || checks::crds(dirs, true));
+        report.part("manifests", || checks::manifests(dirs, true));
+        self.local(report, Suite::Unit, built.as_deref());
+        self.local(report, Suite::Sim, built.as_deref());
+        report
+            .tests("doc tests", || libtest::run(cargo(dirs).args(["test", "--workspace", "--all-features", "--doc"])));
+        report.part("first command", || {
+            sh::run(cargo(dirs).args(["run", "--release", "--", "run", "examples/wordcount"]))
+        });
+        self.end_to_end(report, built.as_deref(), keep);
+    }
+
+    /// The tests that need no cluster.
+    fn local(&self, report: &mut Report, suite: Suite, built: Option<&[TestBinary]>) {
+        let name = if suite == Suite::Sim { "sim" } else { "unit" };
+        report.tests(name, || {
+            let built = built.context("not run: the build failed")?;
+            self.execute(built.iter().filter(|b| b.suite == suite), |p| Command::new(p))
+        });
+    }
+
+    /// The cluster, the images in it, and the tests on it.
+    fn end_to_end(&self, report: &mut Report, built: Option<&[TestBinary]>, keep: bool) {
+        let dirs = self.dirs;
+        let was_up = self.cluster.healthy();
+        let images = report.part("images", || images::build(dirs));
+        let up = report.part("cluster", || self.cluster.up(false, None));
+        report.tests("e2e", || {
+            let (built, images) = (built.context("not run: the build failed")?, images.context("not run: no images")?);
+            up.context("not run: no cluster")?;
+            images::deliver(dirs, &self.cluster, &images)?;
+            let result = self.execute(built.iter().filter(|b| b.suite == Suite::E2e), |p| self.cluster.command(p));
+            if !matches!(&result, Ok(c) if c.failed == 0) {
+                self.cluster.diagnose(dirs);
+            }
+            result
+        });
+        if !was_up && !keep {
+            report.part("cluster down", || self.cluster.down());
+        }
+    }
+
+    /// Runs test binaries one after the other; fails if that ran no test at all.
+    fn execute<'b>(
+        &self,
+        binaries: impl Iterator<Item = &'b TestBinary>,
+        command: impl Fn(&std::path::PathBuf) -> Command,
+    ) -> Result<Counts> {
+        let mut total = Counts::default();
+        for binary in binaries {
+            println!("\n{} {}", binary.package, binary.target);
+            let mut cmd = command(&binary.path);
+            cmd.current_dir(&binary.dir).env("CARGO_MANIFEST_DIR", &binary.dir);
+            match self.name {
+                Some(name) => cmd.arg(name),
+                None => cmd.args(["--skip", HEAVY]),
+            };
+            let mut counts = libtest::run(&mut cmd)?;
+            if self.name.is_some() {
+                counts.filtered = 0;
+            }
+            total += counts;
+        }
+        if total.passed + total.failed == 0 {
+            match self.name {
+                Some(name) => bail!("no test has a name that contains {name}"),
+                None => bail!("there were no tests to run"),
+            }
+        }
+        Ok(total)
+    }
+}
+
+fn cargo(dirs: &Dirs) -> Command {
+    let mut cmd = Command::new("cargo");
+    cmd.current_dir(&dirs.root);
+    cmd
+}

@@ -5,5 +5,6 @@ mod bad_input;
 mod crds;
 mod faults;
 mod many;
+mod same_plan;
 mod topics;
 mod wordcount;

@@ -1,0 +1,95 @@
+//! The local run and the cluster compute the same plan for the same blueprint.
+
+use std::process::Stdio;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tributary_tests::{Namespace, root, s3};
+
+/// `tributary run -o json` of an example: the report of the run.
+async fn local(args: &[&str], out: &std::path::Path) -> anyhow::Result<Value> {
+    let run = Command::new("cargo")
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--offline",
+            "-p",
+            "tributary-cli",
+            "--bin",
+            "tributary",
+            "--",
+            "run",
+            "-o",
+            "json",
+            "--out",
+        ])
+        .arg(out)
+        .args(args)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    serde_json::from_slice(&run.stdout).context("the report is no JSON")
+}
+
+/// Whether `object` has all that `plan` says; the apiserver and other controllers add fields of their own.
+fn has(object: &Value, plan: &Value) -> bool {
+    match (object, plan) {
+        (Value::Object(object), Value::Object(plan)) => {
+            plan.iter().all(|(key, value)| object.get(key).is_some_and(|o| has(o, value)))
+        }
+        (Value::Array(object), Value::Array(plan)) => {
+            object.len() == plan.len() && object.iter().zip(plan).all(|(o, p)| has(o, p))
+        }
+        _ => object == plan,
+    }
+}
+
+/// The plan's object, told for another namespace and owner.
+fn moved(mut object: Value, ns: &str, from: &str, owner: &Value) -> anyhow::Result<Value> {
+    for reference in object["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+        reference["uid"] = owner["metadata"]["uid"].clone();
+    }
+    object["metadata"]["namespace"] = json!(ns);
+    // topics are named after their namespace
+    Ok(serde_json::from_str(&object.to_string().replace(&format!("\"{from}."), &format!("\"{ns}.")))?)
+}
+
+async fn compare(ns: &Namespace, example: &str, report: &Value) -> anyhow::Result<()> {
+    let created = report["created"].as_array().context("the report lists what was created")?;
+    ensure!(!created.is_empty(), "{report}");
+    let owner =
+        ns.wait("pipeline", example, "its components", |p| p["status"]["components"][0]["child"].is_string()).await?;
+    for object in created {
+        let (kind, name) =
+            (object["kind"].as_str().context("kind")?, object["metadata"]["name"].as_str().context("name")?);
+        let from = object["metadata"]["namespace"].as_str().unwrap_or("default");
+        let planned = moved(object.clone(), &ns.name, from, &owner)?;
+        let live = ns.wait(&format!("{}.tributary.dev", kind.to_lowercase()), name, "created", |_| true).await?;
+        assert!(has(&live, &planned), "planned: {planned:#}\nfound: {live:#}");
+    }
+    let labelled = ns
+        .list("mapreducejobs.tributary.dev,topics.tributary.dev", &format!("tributary.dev/pipeline={example}"))
+        .await?;
+    assert_eq!(labelled.len(), created.len(), "the cluster has other children than the plan");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_local_run_and_the_cluster_plan_the_same() -> anyhow::Result<()> {
+    let ns = Namespace::new("same-plan").await?;
+    s3::bucket(&s3::client()?, "texts").await?;
+    let out = std::env::temp_dir().join(&ns.name);
+    let wordcount = local(&["examples/wordcount"], &out).await?;
+    ns.apply_path("examples/wordcount").await?;
+    compare(&ns, "wordcount", &wordcount).await?;
+    let topic =
+        local(&["examples/topic-wordcount", "--topic", "lines=examples/topic-wordcount/lines.txt"], &out).await?;
+    ns.apply_path("examples/topic-wordcount").await?;
+    compare(&ns, "topic-wordcount", &topic).await?;
+    std::fs::remove_dir_all(&out).ok();
+    ns.finish().await
+}

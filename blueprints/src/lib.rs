@@ -2,6 +2,22 @@
 //!
 //! Pure: no I/O, no clock, no environment, so that the CLI, the webhook and the operator decide alike.
 
+pub mod drivers;
+mod duration;
+pub mod evaluate;
+pub mod expr;
+pub mod graph;
 pub mod object;
+pub mod openapi;
 pub mod plan;
+pub mod problem;
+pub mod resolve;
+mod schemas;
+mod topicconfig;
+pub mod verify;
 pub mod world;
+
+pub use drivers::watched;
+pub use evaluate::evaluate;
+pub use problem::{Code, Origin, Problem};
+pub use resolve::{Resolved, blueprint_of, expected_children, kinds_of, resolve};

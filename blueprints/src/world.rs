@@ -43,7 +43,7 @@ pub struct Refusal {
     pub verb: Verb,
     /// On which object.
     pub key: ObjectKey,
-    /// `Forbidden` or `Rejected`.
+    /// `Forbidden`, `Rejected` or `NameTaken`.
     pub reason: Reason,
     /// The apiserver's words.
     pub message: String,

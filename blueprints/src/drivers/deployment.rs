@@ -1,0 +1,83 @@
+//! Deployment of Kubernetes' apps group.
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+use tributary_crds::{Health, StatusRules};
+
+use super::conditions::{condition, count, up_to_date};
+use super::{Change, Component, Lifetime, Port, Ports, Report, object_at, pods};
+use crate::expr::Type;
+use crate::object::field;
+
+pub(super) struct DeploymentDriver;
+
+impl Component for DeploymentDriver {
+    fn group(&self) -> &'static str {
+        "apps"
+    }
+
+    fn kind(&self) -> &'static str {
+        "Deployment"
+    }
+
+    fn versions(&self) -> &'static [&'static str] {
+        &["v1"]
+    }
+
+    fn lifetime(&self, _: &Value) -> Lifetime {
+        Lifetime::Stream
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::Any
+    }
+
+    fn outputs(&self) -> Vec<(&'static str, Type)> {
+        vec![("readyReplicas", Type::Int)]
+    }
+
+    fn wire(&self, object: &mut Value, ports: &[Port<'_>]) {
+        pods::wire(object, "/spec/template/spec", ports);
+    }
+
+    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+        let wanted = field(child, &["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(1);
+        let of = |name| count(child, &["status", name]);
+        let (updated, available) = (of("updatedReplicas"), of("availableReplicas"));
+        let progressing = condition(child, "Progressing");
+        let failure = condition(child, "ReplicaFailure").filter(|c| c.is_true());
+        let mut report = if !up_to_date(child) || field(child, &["status", "observedGeneration"]).is_none() {
+            Report::new(Health::Pending, "", "")
+        } else if let Some(c) = progressing.filter(|c| c.is_false()) {
+            Report::new(Health::Failed, c.reason, c.message)
+        } else if let Some(c) = failure {
+            Report::new(Health::Progressing, c.reason, c.message)
+        } else if updated >= wanted && available >= wanted && of("replicas") <= updated {
+            Report::new(
+                Health::Ready,
+                "MinimumReplicasAvailable",
+                format!("{available}/{wanted} replicas are available"),
+            )
+        } else {
+            let reason = progressing.map_or("", |c| c.reason);
+            Report::new(Health::Progressing, reason, format!("{available}/{wanted} replicas are available"))
+        };
+        report.outputs = [("readyReplicas".to_owned(), of("readyReplicas").into())].into();
+        report
+    }
+
+    fn change(&self) -> Change {
+        Change::InPlace
+    }
+
+    fn suspended(&self, object: &Value) -> Option<bool> {
+        Some(object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0))
+    }
+
+    /// Letting go is the template's own number of replicas, which the object then holds already.
+    fn suspend(&self, object: &mut Value, on: bool) {
+        if let (true, Some(spec)) = (on, object_at(object, &["spec"])) {
+            spec.insert("replicas".into(), 0.into());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Any kind: the blueprint's rules, else the usual conventions.
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+use tributary_crds::{Health, StatusRules};
+
+use super::conditions::{Seen, condition, up_to_date};
+use super::{Change, Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
+use crate::expr::scope::OneName;
+use crate::expr::{Expression, functions};
+use crate::object::field;
+
+pub(super) struct Generic;
+
+impl Component for Generic {
+    fn group(&self) -> &'static str {
+        ""
+    }
+
+    fn kind(&self) -> &'static str {
+        ""
+    }
+
+    fn versions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn lifetime(&self, _: &Value) -> Lifetime {
+        Lifetime::Either
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::Any
+    }
+
+    fn wire(&self, _: &mut Value, _: &[Port<'_>]) {}
+
+    fn observe(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> Report {
+        match rules {
+            Some(rules) => by_rules(child, rules),
+            None => by_convention(child),
+        }
+    }
+
+    fn change(&self) -> Change {
+        Change::InPlace
+    }
+
+    /// Only where the object itself has the field: other kinds would refuse it.
+    fn suspended(&self, object: &Value) -> Option<bool> {
+        object.pointer("/spec/suspend").and_then(Value::as_bool).map(|_| spec_suspend(object))
+    }
+
+    fn suspend(&self, object: &mut Value, on: bool) {
+        if self.suspended(object).is_some() {
+            set_spec_suspend(object, on);
+        }
+    }
+}
+
+fn by_rules(child: &DynamicObject, rules: &StatusRules) -> Report {
+    let object = serde_json::to_value(child).unwrap_or_default();
+    let scope = OneName { name: "self", value: &object };
+    let value = |rule: &Option<String>| -> Option<Value> {
+        // a field that is not there yet makes a rule not hold, as anywhere in Kubernetes
+        Expression::parse_rule(rule.as_deref()?).ok()?.evaluate(&scope).ok()
+    };
+    let holds = |rule: &Option<String>| value(rule) == Some(Value::Bool(true));
+    let message = value(&rules.message).map_or_else(String::new, |v| functions::text(&v));
+    let mut report = if holds(&rules.failed) {
+        Report::finished(Health::Failed, "", message)
+    } else if holds(&rules.succeeded) {
+        Report::finished(Health::Succeeded, "", message)
+    } else if !up_to_date(child) {
+        Report::new(Health::Progressing, "", message)
+    } else if holds(&rules.ready) {
+        Report::new(Health::Ready, "", message)
+    } else if field(child, &["status"]).is_none() {
+        Report::new(Health::Pending, "", message)
+    } else {
+        Report::new(Health::Progressing, "", message)
+    };
+    report.percent = value(&rules.progress).and_then(|v| v.as_f64()).map(|share| {
+        #[allow(clippy::cast_possible_truncation)]
+        let percent = (share.clamp(0.0, 1.0) * 100.0) as i32;
+        percent
+    });
+    for (name, rule) in &rules.outputs {
+        if let Some(output) = Expression::parse_rule(rule).ok().and_then(|e| e.evaluate(&scope).ok()) {
+            report.outputs.insert(name.clone(), output);
+        }
+    }
+    report
+}
+
+/// kstatus' order: failure, then progress, then readiness; an object without conditions is ready by being there.
+fn by_convention(child: &DynamicObject) -> Report {
+    let is = |type_: &str| condition(child, type_).filter(Seen::is_true);
+    let not = |type_: &str| condition(child, type_).filter(Seen::is_false);
+    let words = |health, c: Seen<'_>| Report::new(health, c.reason, c.message);
+    if let Some(c) = is("Failed") {
+        return Report { finished: true, ..words(Health::Failed, c) };
+    }
+    if let Some(c) = is("Complete").or_else(|| is("Completed")).or_else(|| is("Succeeded")) {
+        return Report { finished: true, ..words(Health::Succeeded, c) };
+    }
+    if let Some(c) = is("Stalled") {
+        return words(Health::Failed, c);
+    }
+    if let Some(c) = is("Suspended") {
+        return words(Health::Suspended, c);
+    }
+    if !up_to_date(child) {
+        return Report::new(Health::Progressing, "", "its controller has not seen the newest spec yet");
+    }
+    if let Some(c) = is("Ready").or_else(|| is("Available")) {
+        return words(Health::Ready, c);
+    }
+    if let Some(c) = not("Ready").or_else(|| not("Available")).or_else(|| is("Progressing")) {
+        return words(Health::Progressing, c);
+    }
+    by_phase(child)
+}
+
+fn by_phase(child: &DynamicObject) -> Report {
+    let status = field(child, &["status"]).and_then(Value::as_object).filter(|s| !s.is_empty());
+    let phase = status.and_then(|s| s.get("phase").or_else(|| s.get("state"))).and_then(Value::as_str);
+    match (status, phase) {
+        // kinds of Kubernetes itself without a status (ConfigMap, Secret, ...) are there once they exist; a custom one
+        // that has a spec is somebody's work to do, and that somebody has not looked yet
+        (None, _) if is_custom(child) && field(child, &["spec"]).is_some() => Report::new(
+            Health::Pending,
+            "",
+            "it has no status yet; if its kind never has one, give the component `status` rules",
+        ),
+        (None, _) => Report::new(Health::Ready, "", ""),
+        (_, Some(word @ ("Bound" | "Active" | "Ready" | "Available" | "Healthy"))) => {
+            Report::new(Health::Ready, word, "")
+        }
+        (_, Some(word @ ("Succeeded" | "Completed" | "Complete"))) => Report::finished(Health::Succeeded, word, ""),
+        (_, Some(word @ ("Failed" | "Error"))) => Report::finished(Health::Failed, word, ""),
+        (_, Some(word @ "Pending")) => Report::new(Health::Pending, word, ""),
+        (_, Some(word @ ("Running" | "Progressing"))) => Report::new(Health::Progressing, word, ""),
+        (_, Some(word)) => Report::new(Health::Unknown, word, ""),
+        (Some(_), None) => Report::new(Health::Ready, "", ""),
+    }
+}
+
+/// Whether a kind comes from a CustomResourceDefinition: its group is a domain outside of Kubernetes' own.
+fn is_custom(child: &DynamicObject) -> bool {
+    let api_version = child.types.as_ref().map_or("", |t| t.api_version.as_str());
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    group.contains('.') && !group.ends_with(".k8s.io")
+}

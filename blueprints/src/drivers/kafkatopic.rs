@@ -1,0 +1,76 @@
+//! KafkaTopic of Strimzi, `v1` since its 1.0 and `v1beta2` before.
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+use tributary_crds::{Health, StatusRules};
+
+use super::conditions::{condition, up_to_date};
+use super::topic::kafka_name;
+use super::{Change, Component, Lifetime, Port, Ports, Report};
+use crate::expr::Type;
+
+/// Driver of KafkaTopic.
+pub struct KafkaTopicDriver;
+
+impl KafkaTopicDriver {
+    /// Strimzi's API group.
+    pub const GROUP: &str = "kafka.strimzi.io";
+    /// The label that says which of Strimzi's clusters a topic is in.
+    pub const CLUSTER: &str = "strimzi.io/cluster";
+}
+
+impl Component for KafkaTopicDriver {
+    fn group(&self) -> &'static str {
+        Self::GROUP
+    }
+
+    fn kind(&self) -> &'static str {
+        "KafkaTopic"
+    }
+
+    fn versions(&self) -> &'static [&'static str] {
+        &["v1", "v1beta2"]
+    }
+
+    fn lifetime(&self, _: &Value) -> Lifetime {
+        Lifetime::Stream
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::Named { reads: &[], writes: &[] }
+    }
+
+    fn outputs(&self) -> Vec<(&'static str, Type)> {
+        vec![("topicName", Type::String)]
+    }
+
+    fn wire(&self, _: &mut Value, _: &[Port<'_>]) {}
+
+    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+        let is = |type_: &str| condition(child, type_).filter(|c| c.is_true());
+        let mut report = if is("Unmanaged").is_some() {
+            Report::new(Health::Unknown, "Unmanaged", "strimzi.io/managed is false: Strimzi leaves the topic alone")
+        } else if is("ReconciliationPaused").is_some() {
+            Report::new(Health::Suspended, "ReconciliationPaused", "strimzi.io/pause-reconciliation is set")
+        } else {
+            match condition(child, "Ready") {
+                None => Report::new(Health::Pending, "", "Strimzi has not looked at it yet"),
+                _ if !up_to_date(child) => Report::new(Health::Progressing, "", ""),
+                Some(c) if c.is_true() => Report::new(Health::Ready, c.reason, c.message),
+                Some(c) if matches!(c.reason, "NotSupported" | "ResourceConflict") => {
+                    Report::new(Health::Failed, c.reason, c.message)
+                }
+                Some(c) => Report::new(Health::Pending, c.reason, c.message),
+            }
+        };
+        let name = kafka_name(child);
+        if !name.is_empty() {
+            report.outputs.insert("topicName".into(), name.into());
+        }
+        report
+    }
+
+    fn change(&self) -> Change {
+        Change::InPlace
+    }
+}

@@ -1,0 +1,84 @@
+//! Topic of our own group: a Kafka topic where Strimzi does not manage it.
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+use tributary_crds::{GROUP, Health, StatusRules, VERSION};
+
+use super::conditions::{condition, text, up_to_date};
+use super::{Change, Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
+use crate::expr::Type;
+use crate::object::field;
+
+/// Driver of Topic.
+pub struct TopicDriver;
+
+impl Component for TopicDriver {
+    fn group(&self) -> &'static str {
+        GROUP
+    }
+
+    fn kind(&self) -> &'static str {
+        "Topic"
+    }
+
+    fn versions(&self) -> &'static [&'static str] {
+        &[VERSION]
+    }
+
+    fn lifetime(&self, _: &Value) -> Lifetime {
+        Lifetime::Stream
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::Named { reads: &[], writes: &[] }
+    }
+
+    fn outputs(&self) -> Vec<(&'static str, Type)> {
+        vec![("partitions", Type::Int), ("topicName", Type::String)]
+    }
+
+    fn wire(&self, _: &mut Value, _: &[Port<'_>]) {}
+
+    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+        let ready = condition(child, "Ready");
+        let mut report = if let Some(c) = condition(child, "Unmanaged").filter(|c| c.is_true()) {
+            Report::new(Health::Unknown, "Unmanaged", c.message)
+        } else if let Some(c) = condition(child, "ReconciliationPaused").filter(|c| c.is_true()) {
+            Report::new(Health::Suspended, "ReconciliationPaused", c.message)
+        } else {
+            match ready {
+                _ if !up_to_date(child) => Report::new(Health::Progressing, "", ""),
+                None => Report::new(Health::Pending, "", ""),
+                Some(c) if c.is_true() => Report::new(Health::Ready, c.reason, c.message),
+                // an edit must put these right; everything else is tried again
+                Some(c) if matches!(c.reason, "NotSupported" | "ResourceConflict" | "InvalidSpec") => {
+                    Report::new(Health::Failed, c.reason, c.message)
+                }
+                Some(c) => Report::new(Health::Pending, c.reason, c.message),
+            }
+        };
+        for name in ["partitions", "topicName"] {
+            if let Some(value) = field(child, &["status", name]) {
+                report.outputs.insert(name.into(), value.clone());
+            }
+        }
+        report
+    }
+
+    fn change(&self) -> Change {
+        Change::InPlace
+    }
+
+    fn suspended(&self, object: &Value) -> Option<bool> {
+        Some(spec_suspend(object))
+    }
+
+    fn suspend(&self, object: &mut Value, on: bool) {
+        set_spec_suspend(object, on);
+    }
+}
+
+/// The Kafka name that a topic resource stands for, where its status tells.
+pub(super) fn kafka_name(child: &DynamicObject) -> &str {
+    text(child, &["status", "topicName"])
+}

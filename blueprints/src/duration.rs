@@ -1,0 +1,48 @@
+//! Durations as Kubernetes writes them: `1h30m`, `10s`, `500ms`.
+
+use std::time::Duration;
+
+/// Parses.
+///
+/// # Errors
+/// The reason, in words.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let bad = || format!("\"{text}\" is not a duration such as 10s, 500ms or 1h30m");
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(bad());
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+        let n: u64 = rest[..digits].parse().map_err(|_| bad())?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3_600),
+            _ => return Err(bad()),
+        };
+        let part = u32::try_from(n).ok().and_then(|n| unit.checked_mul(n)).ok_or_else(bad)?;
+        total = total.checked_add(part).ok_or_else(bad)?;
+        rest = &rest[letters..];
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_add_up() {
+        assert_eq!(parse("1h30m").unwrap(), Duration::from_secs(5_400));
+        assert_eq!(parse("500ms").unwrap(), Duration::from_millis(500));
+        for bad in ["", "10", "s", "10 s", "1d", "-1s", "99999999999999999999s", "é"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! `evaluate(&World, now) -> Plan` for a Pipeline: pure and total.
+//!
+//! The whole of a Pipeline's life is one function of what is there now. Nothing is remembered but what the status keeps:
+//! outcomes of finished components, the topics' provider, the run, and the inventory.
+
+use serde_json::Value;
+use tributary_crds::names::{FINALIZER, MANAGER};
+use tributary_crds::{
+    Condition, ConditionType, PipelinePhase, PipelineStatus, Reason, Timestamp, Wanted, conditions_with,
+};
+
+use crate::plan::{Action, Plan, events_of_change};
+use crate::problem::{Origin, Problem};
+use crate::resolve::{Resolved, blueprint_of, resolve};
+use crate::world::World;
+
+pub mod child;
+mod components;
+mod delete;
+mod pass;
+mod prune;
+mod summary;
+pub(crate) mod topics;
+
+use pass::Pass;
+
+/// Problems that a status lists.
+const MAX_PROBLEMS: usize = 100;
+
+/// What is to be done about a Pipeline.
+pub fn evaluate(world: &World, now: Timestamp) -> Plan {
+    let pipeline = &world.pipeline;
+    if pipeline.spec.managed_by.as_deref().is_some_and(|m| m != MANAGER) {
+        return Plan::default();
+    }
+    let mut draft = Draft::new(world, now);
+    if pipeline.metadata.deletion_timestamp.is_some() {
+        delete::delete(&mut draft);
+        return draft.finish();
+    }
+    match blueprint_of(pipeline, world.blueprint.as_ref()) {
+        None => draft.no_blueprint(),
+        Some(blueprint) => match resolve(pipeline, blueprint) {
+            Err(problems) => draft.invalid(&problems),
+            Ok(resolved) => draft.run(&resolved),
+        },
+    }
+    draft.finish()
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    world: &'a World,
+    now: Timestamp,
+    old: PipelineStatus,
+    status: PipelineStatus,
+    wanted: Vec<Wanted>,
+    plan: Plan,
+    /// The object goes with this plan, so that there is no status left to write.
+    released: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn new(world: &'a World, now: Timestamp) -> Self {
+        let old = world.pipeline.status.clone().unwrap_or_default();
+        let status = PipelineStatus { observed_generation: world.pipeline.metadata.generation, ..old.clone() };
+        Self { world, now, old, status, wanted: Vec::new(), plan: Plan::default(), released: false }
+    }
+
+    /// The blueprint is not there: what runs goes on, nothing new begins.
+    fn no_blueprint(&mut self) {
+        let name = self.world.pipeline.spec.blueprint_ref.as_ref().map_or("", |r| r.name.as_str());
+        let message = if name.is_empty() {
+            "the Pipeline has neither blueprintRef nor blueprint".to_owned()
+        } else {
+            format!("there is no Blueprint `{name}` in this namespace")
+        };
+        self.status.problems.clear();
+        self.wanted.push(Wanted::no(ConditionType::Verified, Reason::BlueprintNotFound, &message));
+        self.wanted.push(Wanted::no(ConditionType::Ready, Reason::BlueprintNotFound, &message));
+        if self.old.components.is_empty() {
+            self.status.phase = PipelinePhase::Pending;
+        }
+        self.status.message = message;
+    }
+
+    /// The blueprint is wrong: what runs goes on, nothing new begins.
+    fn invalid(&mut self, problems: &[Problem]) {
+        let referred = self.world.pipeline.spec.blueprint_ref.as_ref().map_or("", |r| r.name.as_str());
+        let shown = |p: &Problem| match (p.origin, referred) {
+            (Origin::Blueprint, name) if !name.is_empty() => format!("Blueprint {name}: {p}"),
+            _ => p.to_string(),
+        };
+        let first = problems.first().map_or_else(String::new, shown);
+        let message = match problems.len() {
+            0 | 1 => first,
+            n => format!("{first} (and {} more)", n - 1),
+        };
+        let all: Vec<String> = problems.iter().take(10).map(shown).collect();
+        let reason = Reason::InvalidBlueprint;
+        self.wanted.push(Wanted::no(ConditionType::Verified, reason, all.join("\n")));
+        self.wanted.push(Wanted::no(ConditionType::Ready, reason, &message));
+        self.wanted.push(Wanted::yes(ConditionType::Failed, reason, &message));
+        self.status.problems = problems.iter().take(MAX_PROBLEMS).map(Problem::to_status).collect();
+        self.status.phase = PipelinePhase::Failed;
+        self.status.message = message;
+    }
+
+    fn run(&mut self, resolved: &Resolved) {
+        let finalizers = self.world.pipeline.metadata.finalizers.as_deref().unwrap_or_default();
+        if !finalizers.iter().any(|f| f == FINALIZER) {
+            let mut all = finalizers.to_vec();
+            all.push(FINALIZER.into());
+            self.plan.actions.push(Action::Finalizers(all));
+        }
+        self.wanted.push(Wanted::yes(ConditionType::Verified, Reason::AsExpected, ""));
+        let mut status = self.status.clone();
+        status.problems.clear();
+        let old = self.old.clone();
+        let mut pass = Pass::new(self.world, self.now, resolved, &old, status);
+        pass.begin_run();
+        pass.topics();
+        pass.components();
+        pass.prune();
+        let wanted = pass.summary();
+        let Pass { status, actions, requeue, .. } = pass;
+        self.status = status;
+        self.wanted.extend(wanted);
+        self.plan.actions.extend(actions);
+        self.plan.requeue = requeue;
+    }
+
+    /// The Pipeline goes with this plan: its status is nobody's concern any more.
+    fn release(&mut self) {
+        self.released = true;
+    }
+
+    fn finish(mut self) -> Plan {
+        if self.released {
+            return self.plan;
+        }
+        let generation = self.world.pipeline.metadata.generation;
+        self.status.conditions = conditions_with(&self.old.conditions, &self.wanted, generation, self.now);
+        if self.status != self.old || self.world.pipeline.status.is_none() {
+            self.plan.status = serde_json::to_value(&self.status).ok();
+            let (before, after) = (phase_name(self.old.phase), phase_name(self.status.phase));
+            let old: &[Condition] = &self.old.conditions;
+            self.plan.events = events_of_change(&before, &after, &self.status.message, old, &self.status.conditions);
+        }
+        self.plan
+    }
+}
+
+fn phase_name(phase: PipelinePhase) -> String {
+    match serde_json::to_value(phase) {
+        Ok(Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+/// A list without one of its entries.
+fn without(list: &[String], entry: &str) -> Vec<String> {
+    list.iter().filter(|e| *e != entry).cloned().collect()
+}

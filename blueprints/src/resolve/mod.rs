@@ -1,0 +1,292 @@
+//! From a blueprint and a Pipeline to what is to run: parameters with their defaults, topics with their Kafka names,
+//! datasets with their places, components in order. The same pass finds every problem.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tributary_crds::{BlueprintSpec, Format, KafkaConnection, Pipeline, PipelineSpec, S3Connection, StatusRules};
+
+use crate::drivers::{self, Lifetime};
+use crate::expr::Expression;
+use crate::graph::Graph;
+use crate::object::{Gvk, ObjectKey};
+use crate::problem::{Origin, Problem, Problems};
+use crate::world::Served;
+
+mod components;
+mod data;
+mod edges;
+mod names;
+mod parameters;
+mod ports;
+mod references;
+pub(crate) mod scope;
+pub(crate) mod template;
+
+pub use ports::bound;
+pub use scope::{ComponentScope, PipelineScope};
+
+/// A topic, resolved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topic {
+    /// Name within the blueprint.
+    pub name: String,
+    /// Name in Kafka.
+    pub topic_name: String,
+    /// The Pipeline's name for the Kafka cluster.
+    pub cluster: String,
+    /// How to reach that cluster.
+    pub connection: KafkaConnection,
+    /// Partitions; `None` leaves them to the broker.
+    pub partitions: Option<i32>,
+    /// Replicas; `None` leaves them to the broker.
+    pub replicas: Option<i32>,
+    /// Configuration.
+    pub config: Map<String, Value>,
+    /// It outlives the Pipeline.
+    pub retain: bool,
+    /// It is somebody else's.
+    pub existing: bool,
+    /// Name of its records' schema.
+    pub schema: Option<String>,
+}
+
+/// A dataset, resolved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// Name within the blueprint.
+    pub name: String,
+    /// `s3://bucket/prefix`.
+    pub uri: String,
+    /// The Pipeline's name for the store.
+    pub store: String,
+    /// How to reach that store.
+    pub connection: S3Connection,
+    /// Where records begin and end.
+    pub format: Format,
+    /// Name of its records' schema.
+    pub schema: Option<String>,
+    /// A component writes it; otherwise it must be there.
+    pub written: bool,
+    /// A component reads it.
+    pub read: bool,
+}
+
+/// How often and how patiently a component is tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries after the first one.
+    pub limit: u32,
+    /// Pause before the first retry, doubled each time.
+    pub backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+}
+
+impl Retry {
+    /// The pause before retry number `n`, counted from 1.
+    pub fn pause(&self, n: u32) -> Duration {
+        let doubled = self.backoff.saturating_mul(1_u32.checked_shl(n.saturating_sub(1)).unwrap_or(u32::MAX));
+        doubled.min(self.max_backoff)
+    }
+}
+
+/// A component, resolved; of one with `forEach`, one item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// Name; with `forEach`, `<name>-<item>`.
+    pub name: String,
+    /// Name in the blueprint.
+    pub base: String,
+    /// Its path in the object that holds the blueprint, such as `spec.components[1]`.
+    pub path: String,
+    /// The item that `each` stands for.
+    pub each: Option<Value>,
+    /// It runs when the rest has ended.
+    pub finally: bool,
+    /// Kind.
+    pub gvk: Gvk,
+    /// Name of its child.
+    pub child: String,
+    /// Whether it ends by itself.
+    pub lifetime: Lifetime,
+    /// Port to topic or dataset.
+    pub reads: BTreeMap<String, String>,
+    /// Port to topic or dataset.
+    pub writes: BTreeMap<String, String>,
+    /// Port to the schema that the program itself reads or writes.
+    pub ports: BTreeMap<String, String>,
+    /// It is left out where this does not hold.
+    pub when: Option<Expression>,
+    /// Retries.
+    pub retry: Retry,
+    /// How to read the child's status.
+    pub status: Option<StatusRules>,
+    /// The template, its expressions not evaluated.
+    pub template: Value,
+    /// Topics that must be there first.
+    pub topics: BTreeSet<String>,
+    /// How many components it waits for, one behind the other.
+    pub wave: u32,
+}
+
+impl Component {
+    /// Its driver.
+    pub fn driver(&self) -> &'static dyn drivers::Component {
+        drivers::of(&self.gvk.group, &self.gvk.kind)
+    }
+
+    /// Where its child is.
+    pub fn key(&self, namespace: &str) -> ObjectKey {
+        ObjectKey::new(&self.gvk, namespace, &self.child)
+    }
+}
+
+/// A blueprint with its parameters, ready to run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resolved {
+    /// The Pipeline's namespace.
+    pub namespace: String,
+    /// The Pipeline's name.
+    pub pipeline: String,
+    /// The run, counted from 1.
+    pub run: i64,
+    /// Parameters, defaults applied.
+    pub parameters: Map<String, Value>,
+    /// Record schemas as text, by name.
+    pub schemas: BTreeMap<String, String>,
+    /// Topics, in the order of the text.
+    pub topics: Vec<Topic>,
+    /// Datasets, in the order of the text.
+    pub datasets: Vec<Dataset>,
+    /// Components, each after those it waits for; those of `finally` last.
+    pub components: Vec<Component>,
+    /// Who waits for whom: indices into `components`.
+    pub graph: Graph,
+    /// What expressions know.
+    pub(crate) scope: PipelineScope,
+}
+
+impl Resolved {
+    /// The topic of this name.
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.iter().find(|t| t.name == name)
+    }
+
+    /// The dataset of this name.
+    pub fn dataset(&self, name: &str) -> Option<&Dataset> {
+        self.datasets.iter().find(|d| d.name == name)
+    }
+}
+
+/// What a Pipeline runs, as far as its own spec and its status say.
+///
+/// # Errors
+/// Every problem that there is.
+pub fn resolve(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolved, Vec<Problem>> {
+    let (resolved, problems) = Analysis::of_pipeline(pipeline, blueprint, None).run();
+    if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+}
+
+/// The blueprint that a Pipeline runs: its inline one, else the one that it refers to.
+pub fn blueprint_of<'a>(pipeline: &'a Pipeline, referred: Option<&'a BlueprintSpec>) -> Option<&'a BlueprintSpec> {
+    match (&pipeline.spec.blueprint, &pipeline.spec.blueprint_ref) {
+        (Some(inline), _) => Some(inline),
+        (None, Some(_)) => referred,
+        (None, None) => None,
+    }
+}
+
+/// The run that a Pipeline is in: the last one, or the one that its spec asks for, if that is later.
+pub fn run_of(pipeline: &Pipeline) -> i64 {
+    let last = pipeline.status.as_ref().and_then(|s| s.run).unwrap_or(1);
+    last.max(pipeline.spec.run.unwrap_or(1)).max(1)
+}
+
+/// The pass over a blueprint: what it finds, and what it makes.
+pub(crate) struct Analysis<'a> {
+    blueprint: &'a BlueprintSpec,
+    /// Absent where a blueprint is looked at for itself.
+    spec: Option<&'a PipelineSpec>,
+    served: Option<&'a Served>,
+    /// The blueprint's path in the object that holds it.
+    prefix: &'static str,
+    problems: Problems,
+    scope: PipelineScope,
+    resolved: Resolved,
+}
+
+impl<'a> Analysis<'a> {
+    /// Of a blueprint with the values that a Pipeline gives it.
+    pub(crate) fn of_pipeline(
+        pipeline: &'a Pipeline,
+        blueprint: &'a BlueprintSpec,
+        served: Option<&'a Served>,
+    ) -> Self {
+        let inline = pipeline.spec.blueprint.is_some();
+        let resolved = Resolved {
+            namespace: pipeline.metadata.namespace.clone().unwrap_or_default(),
+            pipeline: pipeline.metadata.name.clone().unwrap_or_default(),
+            run: run_of(pipeline),
+            ..Resolved::default()
+        };
+        let origin = if inline { Origin::Pipeline } else { Origin::Blueprint };
+        let prefix = if inline { "spec.blueprint" } else { "spec" };
+        Self::new(blueprint, Some(&pipeline.spec), served, prefix, origin, resolved)
+    }
+
+    /// Of a blueprint for itself.
+    pub(crate) fn of_blueprint(blueprint: &'a BlueprintSpec, served: Option<&'a Served>) -> Self {
+        let resolved = Resolved { run: 1, ..Resolved::default() };
+        Self::new(blueprint, None, served, "spec", Origin::Blueprint, resolved)
+    }
+
+    fn new(
+        blueprint: &'a BlueprintSpec,
+        spec: Option<&'a PipelineSpec>,
+        served: Option<&'a Served>,
+        prefix: &'static str,
+        origin: Origin,
+        resolved: Resolved,
+    ) -> Self {
+        let problems = Problems { origin, ..Problems::default() };
+        Self { blueprint, spec, served, prefix, problems, scope: PipelineScope::default(), resolved }
+    }
+
+    /// Goes through all of it.
+    pub(crate) fn run(mut self) -> (Resolved, Vec<Problem>) {
+        self.names();
+        self.parameters();
+        self.environment();
+        self.record_schemas();
+        self.topics();
+        self.datasets();
+        self.components();
+        self.order();
+        self.templates();
+        self.resolved.scope = self.scope;
+        (self.resolved, self.problems.list)
+    }
+
+    /// A path in the blueprint.
+    fn at(&self, below: impl std::fmt::Display) -> String {
+        format!("{}.{below}", self.prefix)
+    }
+}
+
+/// The names that a Pipeline's children have, topics included, as far as its spec and status say.
+pub fn expected_children(pipeline: &Pipeline, blueprint: Option<&BlueprintSpec>, served: &Served) -> Vec<ObjectKey> {
+    let Some(blueprint) = blueprint_of(pipeline, blueprint) else { return Vec::new() };
+    let Ok(resolved) = resolve(pipeline, blueprint) else { return Vec::new() };
+    let provider = crate::evaluate::topics::Provider::expected(pipeline, served);
+    let topics = resolved.topics.iter().filter(|t| !t.existing).map(|t| provider.key(&resolved, t));
+    let components = resolved.components.iter().map(|c| c.key(&resolved.namespace));
+    topics.chain(components).collect()
+}
+
+/// The kinds of a blueprint's components, those without a driver included.
+pub fn kinds_of(blueprint: &BlueprintSpec) -> BTreeSet<Gvk> {
+    let all = blueprint.components.iter().chain(&blueprint.finally);
+    all.filter_map(|c| Some(Gvk::parse(c.template.string("apiVersion")?, c.template.string("kind")?))).collect()
+}

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::collect::{Collect, collector};
 use super::error::{BoxError, Error, lossy};
 use super::frame::{Feed, FrameError, Framer, Framing, MAX_RECORD_BYTES, Slab, Split};
-use super::operators::{Emit, EmitError, MapFn, Record};
+use super::operators::{Emit, EmitError, MapFn, Record, is_space};
 use super::output::ByteSink;
 use super::program::Program;
 use super::segment::{SegmentIndex, SegmentWriter};
@@ -87,7 +87,8 @@ pub struct MapTask {
 
 /// What is apart from the framer, so that both can be borrowed.
 struct Work {
-    map: Box<dyn MapFn>,
+    /// `None` for Words.
+    map: Option<Box<dyn MapFn>>,
     buffer: Buffer,
     stats: MapStats,
     limit: u64,
@@ -103,6 +104,8 @@ struct Buffer {
 
 const MIN_MEMORY: usize = 64 << 10;
 const MAX_MEMORY: usize = 2 << 30;
+/// Text whose words are taken before memory is looked at.
+const WORDS_BYTES: usize = 64 << 10;
 const BAD_RECORD_BYTES: usize = 64 << 10;
 
 impl MapTask {
@@ -212,6 +215,14 @@ impl Work {
     /// Maps the records of a slab.
     fn slab(&mut self, framing: Framing, object: &str, slab: &Slab<'_>) -> Result<(), Error> {
         self.stats.bytes_read += slab.bytes.len() as u64;
+        if self.map.is_none() && framing == Framing::Lines {
+            let open = !slab.bytes.ends_with(b"\n");
+            self.stats.records_read += memchr_iter(b'\n', slab.bytes).count() as u64 + u64::from(open);
+            return self.buffer.words(slab.bytes).or_else(|error| match error {
+                EmitError::Task(error) => Err(error),
+                EmitError::Record(_) => Err(Error::Misuse("a word is no bad record")),
+            });
+        }
         let mut rest = slab.bytes;
         let mut offset = slab.offset;
         loop {
@@ -234,7 +245,11 @@ impl Work {
 
     fn record(&mut self, record: Record<'_>, place: &dyn fmt::Display) -> Result<(), Error> {
         self.stats.records_read += 1;
-        match self.map.map(record, &mut self.buffer) {
+        let mapped = match &mut self.map {
+            Some(map) => map.map(record, &mut self.buffer),
+            None => self.buffer.words(record.value),
+        };
+        match mapped {
             Ok(()) => Ok(()),
             Err(EmitError::Task(error)) => Err(error),
             Err(EmitError::Record(reason)) => self.skip(record.value, reason, place),
@@ -285,14 +300,32 @@ impl Emit for Buffer {
             return Err(EmitError::Record(format!("key {:?} is over {MAX_RECORD_BYTES} bytes", lossy(key))));
         }
         self.collect.add(key, value)?;
-        if self.collect.memory() > self.memory {
-            self.spill.spill(&mut *self.collect)?;
-        }
-        Ok(())
+        Ok(self.make_room()?)
     }
 }
 
 impl Buffer {
+    /// Takes the words of a text, in pieces that end between words.
+    fn words(&mut self, text: &[u8]) -> Result<(), EmitError> {
+        let piece = (self.memory / 16).min(WORDS_BYTES);
+        let mut rest = text;
+        while !rest.is_empty() {
+            let after = rest.get(piece..).and_then(|after| after.iter().position(|&b| is_space(b)));
+            let (now, later) = rest.split_at(after.map_or(rest.len(), |at| piece + at));
+            self.collect.add_words(now)?;
+            self.make_room()?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self) -> Result<(), Error> {
+        if self.collect.memory() > self.memory && !self.collect.is_empty() {
+            self.spill.spill(&mut *self.collect)?;
+        }
+        Ok(())
+    }
+
     fn finish(mut self, sink: &mut dyn ByteSink) -> Result<SegmentIndex, Error> {
         if self.spill.spills() == 0 {
             let mut writer = SegmentWriter::new(sink, self.spill.partitions())?;

@@ -2,8 +2,8 @@
 
 use super::combine::{Combine, overflow};
 use super::error::Error;
+use super::order::prefix;
 use super::segment::{BlockSource, PartitionReader, ReadError, SegmentError};
-use super::sort::key_prefix;
 
 /// A tournament tree of losers (Knuth, TAOCP 5.4.1) over readers; equal keys come in the order of the readers.
 pub(crate) struct Merge<S> {
@@ -69,7 +69,7 @@ impl<S: BlockSource> Merge<S> {
 
     fn load(&mut self, reader: usize) -> Result<(), Error> {
         let more = self.readers[reader].advance().map_err(|error| (self.wrap)(reader, error))?;
-        self.heads[reader] = more.then(|| key_prefix(self.readers[reader].key()));
+        self.heads[reader] = more.then(|| prefix(self.readers[reader].key()));
         Ok(())
     }
 

@@ -26,7 +26,9 @@ mod map;
 mod merge;
 mod number;
 mod operators;
+mod order;
 mod output;
+mod packed;
 mod partition;
 mod program;
 mod reduce;
@@ -34,6 +36,8 @@ pub mod segment;
 mod sort;
 mod spill;
 mod table;
+mod tokens;
+mod words;
 
 pub use error::{BoxError, Error};
 pub use frame::{Feed, Framing, MAX_RECORD_BYTES, Split};

@@ -48,14 +48,6 @@ pub(crate) fn is_space(byte: u8) -> bool {
     byte == b' ' || byte.wrapping_sub(9) <= 4
 }
 
-pub(crate) struct Words;
-
-impl MapFn for Words {
-    fn map(&mut self, record: Record<'_>, out: &mut dyn Emit) -> Result<(), EmitError> {
-        record.value.split(|&b| is_space(b)).filter(|w| !w.is_empty()).try_for_each(|word| out.emit(word, b"1"))
-    }
-}
-
 pub(crate) struct Identity;
 
 impl MapFn for Identity {

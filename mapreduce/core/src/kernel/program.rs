@@ -2,7 +2,7 @@
 
 use regex::bytes::Regex;
 
-use super::operators::{Grep, Identity, MapFn, Words};
+use super::operators::{Grep, Identity, MapFn};
 
 /// What is done with each record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,11 +135,12 @@ impl Program {
         if matches!(self.reduce, ReduceOperator::Top(_)) { 1 } else { asked.max(1) }
     }
 
-    pub(crate) fn map_fn(&self) -> Box<dyn MapFn> {
+    /// The map function; `None` for Words, which collectors do by themselves.
+    pub(crate) fn map_fn(&self) -> Option<Box<dyn MapFn>> {
         match &self.map {
-            MapOperator::Words => Box::new(Words),
-            MapOperator::Identity => Box::new(Identity),
-            MapOperator::Grep(pattern) => Box::new(Grep::new(pattern.clone())),
+            MapOperator::Words => None,
+            MapOperator::Identity => Some(Box::new(Identity)),
+            MapOperator::Grep(pattern) => Some(Box::new(Grep::new(pattern.clone()))),
         }
     }
 }

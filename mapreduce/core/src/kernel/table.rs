@@ -6,8 +6,8 @@ use super::collect::{Collect, bad_value};
 use super::combine::{Combine, overflow};
 use super::error::Error;
 use super::operators::EmitError;
+use super::order::{self, index_of, pack, partition_of, prefix};
 use super::segment::SegmentWriter;
-use super::sort::{Ordered, key_prefix, sort_ordered};
 
 struct Entry<A> {
     hash: u64,
@@ -77,22 +77,42 @@ impl<C: Combine> CombineTable<C> {
         self.slots = slots;
     }
 
-    /// The keys in the order of a segment.
-    fn order(&self) -> Vec<Ordered> {
-        let partitions = u64::from(self.partitions.max(1));
-        let mut order: Vec<Ordered> = self
-            .entries
-            .iter()
-            .map(|entry| Ordered {
-                prefix: key_prefix(&self.arena[entry.offset as usize..][..entry.length as usize]),
-                partition: (entry.hash % partitions) as u32,
-                offset: entry.offset,
-                key_length: entry.length,
-                value_length: 0,
-            })
-            .collect();
-        sort_ordered(&mut order, &self.arena);
-        order
+    /// The entries; the table is empty then.
+    pub(crate) fn take(&mut self) -> Entries<C::Acc> {
+        let empty = Self::new(self.operator, self.partitions);
+        let Self { entries, arena, .. } = std::mem::replace(self, empty);
+        Entries { entries, arena }
+    }
+}
+
+/// What a table held.
+pub(crate) struct Entries<A> {
+    entries: Vec<Entry<A>>,
+    arena: Vec<u8>,
+}
+
+impl<A: Copy> Entries<A> {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[inline]
+    pub(crate) fn key(&self, index: usize) -> &[u8] {
+        let entry = &self.entries[index];
+        &self.arena[entry.offset as usize..][..entry.length as usize]
+    }
+
+    pub(crate) fn acc(&self, index: usize) -> A {
+        self.entries[index].acc
+    }
+
+    /// Appends what the entries are sorted by, their indices from the end of `order` on.
+    pub(crate) fn append_order(&self, partitions: u32, order: &mut Vec<u128>) {
+        let partitions = u64::from(partitions.max(1));
+        for (index, entry) in self.entries.iter().enumerate() {
+            let partition = (entry.hash % partitions) as u32;
+            order.push(pack(partition, prefix(self.key(index)), order.len() as u32));
+        }
     }
 }
 
@@ -108,7 +128,7 @@ impl<C: Combine> Collect for CombineTable<C> {
         let growing = if self.entries.len() * 8 > self.slots.len() * 3 { 3 } else { 1 };
         self.slots.len() * 8 * growing
             + self.entries.capacity() * size_of::<Entry<C::Acc>>()
-            + self.entries.len() * size_of::<Ordered>()
+            + self.entries.len() * size_of::<u128>()
             + self.arena.capacity()
     }
 
@@ -117,26 +137,18 @@ impl<C: Combine> Collect for CombineTable<C> {
     }
 
     fn drain(&mut self, out: &mut SegmentWriter<'_>) -> Result<(), Error> {
+        let held = self.take();
+        let mut order = Vec::with_capacity(held.len());
+        held.append_order(self.partitions, &mut order);
+        order::sort(&mut order, |a, b| held.key(a).cmp(held.key(b)));
         let mut value = Vec::new();
-        for ordered in self.order() {
-            let key = ordered.key(&self.arena);
-            let mut at = xxh3_64(key) as usize & (self.slots.len() - 1);
-            let acc = loop {
-                let Some(entry) = (self.slots[at] & !TAG).checked_sub(1).and_then(|i| self.entries.get(i as usize))
-                else {
-                    return Err(Error::Misuse("combine table"));
-                };
-                if entry.offset == ordered.offset && entry.length == ordered.key_length {
-                    break entry.acc;
-                }
-                at = (at + 1) & (self.slots.len() - 1);
-            };
+        for packed in order {
+            let index = index_of(packed);
             value.clear();
-            self.operator.encode(acc, &mut value);
-            out.partition(ordered.partition)?;
-            out.push(key, &value)?;
+            self.operator.encode(held.acc(index), &mut value);
+            out.partition(partition_of(packed))?;
+            out.push(held.key(index), &value)?;
         }
-        *self = Self::new(self.operator, self.partitions);
         Ok(())
     }
 }

@@ -70,6 +70,19 @@ impl Image {
         self
     }
 
+    /// Adds all files below `source`, and those that symbolic links in it lead to, under `path`; all executable.
+    pub fn tree(mut self, path: &str, source: &Path) -> Result<Self> {
+        for entry in fs::read_dir(source).with_context(|| source.display().to_string())? {
+            let entry = entry?;
+            let inner = format!("{path}/{}", entry.file_name().to_string_lossy());
+            self = match entry.path().is_dir() {
+                true => self.tree(&inner, &entry.path())?,
+                false => self.program(&inner, entry.path()),
+            };
+        }
+        Ok(self)
+    }
+
     /// Adds a symbolic link at `path`.
     pub fn link(mut self, path: &str, target: &str) -> Self {
         self.entries.insert(inner(path), Entry::Link(target.into()));

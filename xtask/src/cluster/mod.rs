@@ -1,5 +1,6 @@
 //! The cluster that tests run on: our own in a network namespace, or the one that TRIBUTARY_KUBECONFIG names.
 
+mod backing;
 mod clean;
 mod diagnose;
 mod named;
@@ -20,6 +21,10 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+
+/// How the AWS clients come into our S3 server.
+const S3_ACCESS: [(&str, &str); 3] =
+    [("AWS_ACCESS_KEY_ID", "tributary"), ("AWS_SECRET_ACCESS_KEY", "tributary-secret"), ("AWS_REGION", "us-east-1")];
 
 /// Which cluster.
 #[derive(Debug)]
@@ -51,7 +56,7 @@ impl Cluster {
                     "--fresh and --fake-nodes are for the test cluster of this machine, not for TRIBUTARY_KUBECONFIG's"
                 )
             }
-            Self::Named(dirs, named) => named.up(dirs),
+            Self::Named(dirs, named) => named.up(dirs, self),
         }
     }
 
@@ -59,7 +64,7 @@ impl Cluster {
     pub fn down(&self) -> Result<()> {
         match self {
             Self::Own(dirs) => start::down(dirs),
-            Self::Named(dirs, named) => named.down(dirs),
+            Self::Named(_, named) => named.down(self),
         }
     }
 
@@ -95,7 +100,7 @@ impl Cluster {
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         let (dirs, mut env) = match self {
             Self::Own(dirs) => (dirs, own_env(dirs)),
-            Self::Named(dirs, named) => (dirs, named.env()),
+            Self::Named(dirs, named) => (dirs, named.env(self)),
         };
         let path = env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(dirs.bin()).chain(env::split_paths(&path).filter(|p| *p != dirs.bin()));
@@ -168,14 +173,12 @@ fn kubectl(dirs: &Dirs) -> Command {
 
 fn own_env(dirs: &Dirs) -> Vec<(&'static str, OsString)> {
     let node = |rest: &str| OsString::from(format!("{}{rest}", net::NODE));
-    vec![
+    let env = [
         ("KUBECONFIG", dirs.state().join("admin.kubeconfig").into()),
         ("TRIBUTARY_CLUSTER_STATE", dirs.state().into()),
         ("TRIBUTARY_KAFKA", node(":9092")),
         ("TRIBUTARY_S3", format!("http://{}:7070", net::NODE).into()),
         ("TRIBUTARY_REGISTRY", format!("http://{}:5000", net::NODE).into()),
-        ("AWS_ACCESS_KEY_ID", "tributary".into()),
-        ("AWS_SECRET_ACCESS_KEY", "tributary-secret".into()),
-        ("AWS_REGION", "us-east-1".into()),
-    ]
+    ];
+    env.into_iter().chain(S3_ACCESS.map(|(n, v)| (n, v.into()))).collect()
 }

@@ -1,8 +1,9 @@
 //! A cluster named by TRIBUTARY_KUBECONFIG, with the Kafka, S3 and registry that stand beside it.
 
+use super::{Cluster, backing};
 use crate::dirs::Dirs;
 use crate::{sh, tools};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -44,24 +45,24 @@ impl Named {
         )
     }
 
-    /// Checks that the cluster answers and that all it needs is named.
-    pub fn up(&self, dirs: &Dirs) -> Result<()> {
+    /// Checks that the cluster answers, and installs what is not named beside it.
+    pub fn up(&self, dirs: &Dirs, cluster: &Cluster) -> Result<()> {
         tools::ensure(dirs)?;
-        self.push_to()?;
-        sh::output(self.kubectl(dirs).args(["get", "--raw", "/readyz", "--request-timeout=10s"])).with_context(
+        let registry = self.push_to()?;
+        sh::output(cluster.kubectl().args(["get", "--raw", "/readyz", "--request-timeout=10s"])).with_context(
             || format!("the cluster of TRIBUTARY_KUBECONFIG ({}) does not answer", self.kubeconfig.display()),
         )?;
-        for (name, value) in [("TRIBUTARY_KAFKA", &self.kafka), ("TRIBUTARY_S3", &self.s3)] {
-            if value.is_none() {
-                bail!("{name} is not set");
-            }
-        }
-        Ok(())
+        if self.complete() { Ok(()) } else { backing::install(dirs, cluster, &registry) }
     }
 
     /// Takes away what `up` installed.
-    pub fn down(&self, _dirs: &Dirs) -> Result<()> {
-        Ok(())
+    pub fn down(&self, cluster: &Cluster) -> Result<()> {
+        if self.complete() { Ok(()) } else { backing::remove(cluster) }
+    }
+
+    /// Whether Kafka and S3 are both named.
+    fn complete(&self) -> bool {
+        self.kafka.is_some() && self.s3.is_some()
     }
 
     /// kubectl for this cluster.
@@ -72,11 +73,21 @@ impl Named {
     }
 
     /// The variables that tests find it by.
-    pub fn env(&self) -> Vec<(&'static str, OsString)> {
+    pub fn env(&self, cluster: &Cluster) -> Vec<(&'static str, OsString)> {
         let mut all = vec![("KUBECONFIG", self.kubeconfig.clone().into())];
         let rest =
             [("TRIBUTARY_KAFKA", &self.kafka), ("TRIBUTARY_S3", &self.s3), ("TRIBUTARY_REGISTRY", &self.registry)];
         all.extend(rest.into_iter().filter_map(|(n, v)| v.as_ref().map(|v| (n, v.into()))));
+        let node = (!self.complete()).then(|| backing::node(cluster)).flatten();
+        if let Some(node) = node {
+            if self.kafka.is_none() {
+                all.push(("TRIBUTARY_KAFKA", format!("{node}:30092").into()));
+            }
+            if self.s3.is_none() {
+                all.push(("TRIBUTARY_S3", format!("http://{node}:30070").into()));
+                all.extend(super::S3_ACCESS.map(|(n, v)| (n, v.into())));
+            }
+        }
         all
     }
 }

@@ -23,16 +23,23 @@ pub struct TestBinary {
     pub suite: Suite,
 }
 
-/// Builds the workspace's test targets that `targets` selects, all features on.
-pub fn build(dirs: &Dirs, targets: &[&str]) -> Result<Vec<TestBinary>> {
+/// Builds the workspace's test targets that `targets` selects, all features on. `built` gets them even if others fail.
+pub fn build(dirs: &Dirs, targets: &[&str], built: &mut Vec<TestBinary>) -> Result<()> {
     let mut cmd = cargo(dirs);
-    cmd.args(["test", "--workspace", "--all-features", "--no-run", "--message-format=json-render-diagnostics"]);
+    cmd.args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--no-run",
+        "--no-fail-fast",
+        "--message-format=json-render-diagnostics",
+    ]);
     let out = cmd.args(targets).stdout(Stdio::piped()).spawn().context("cannot start cargo")?.wait_with_output()?;
+    built.extend(String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| test_binary(l, &dirs.root)));
     if !out.status.success() {
         bail!("{}: {}", out.status, sh::show(&cmd));
     }
-    let text = String::from_utf8_lossy(&out.stdout);
-    Ok(text.lines().filter_map(|l| test_binary(l, &dirs.root)).collect())
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -18,6 +18,9 @@ use std::process::Command;
 /// Tests with this prefix take long and run only by name.
 const HEAVY: &str = "heavy_";
 
+/// All targets with tests in them, other than documentation.
+const ALL: &[&str] = &["--lib", "--bins", "--tests"];
+
 /// A part of the tests that can be run by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
@@ -49,12 +52,12 @@ pub fn run(dirs: &Dirs, options: &Options) -> Result<()> {
     match options.suite {
         None => runner.everything(&mut report, options.keep),
         Some(Suite::E2e) => {
-            let built = report.part("build", || binaries::build(dirs, &["--test", "e2e"]));
-            runner.end_to_end(&mut report, built.as_deref(), options.keep);
+            let built = binaries(&mut report, dirs, &["--test", "e2e"]);
+            runner.end_to_end(&mut report, &built, options.keep);
         }
         Some(suite) => {
-            let built = report.part("build", || binaries::build(dirs, &["--lib", "--bins", "--tests"]));
-            runner.local(&mut report, suite, built.as_deref());
+            let built = binaries(&mut report, dirs, ALL);
+            runner.local(&mut report, suite, &built);
         }
     }
     report.print();
@@ -77,7 +80,7 @@ impl Runner<'_> {
         report.part("packages", || packages::ensure(&all));
         report.part("tools", || tools::ensure(dirs));
         report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
-        let built = report.part("build", || binaries::build(dirs, &["--lib", "--bins", "--tests"]));
+        let built = binaries(report, dirs, ALL);
         report.part("clippy", || {
             let mut clippy = cargo(dirs);
             clippy.args([
@@ -97,34 +100,30 @@ impl Runner<'_> {
         }
         report.part("crds", || checks::crds(dirs, true));
         report.part("manifests", || checks::manifests(dirs, true));
-        self.local(report, Suite::Unit, built.as_deref());
-        self.local(report, Suite::Sim, built.as_deref());
+        self.local(report, Suite::Unit, &built);
+        self.local(report, Suite::Sim, &built);
         report
             .tests("doc tests", || libtest::run(cargo(dirs).args(["test", "--workspace", "--all-features", "--doc"])));
         report.part("first command", || {
             sh::run(cargo(dirs).args(["run", "--release", "--", "run", "examples/wordcount"]))
         });
-        self.end_to_end(report, built.as_deref(), keep);
+        self.end_to_end(report, &built, keep);
     }
 
     /// The tests that need no cluster.
-    fn local(&self, report: &mut Report, suite: Suite, built: Option<&[TestBinary]>) {
+    fn local(&self, report: &mut Report, suite: Suite, built: &[TestBinary]) {
         let name = if suite == Suite::Sim { "sim" } else { "unit" };
-        report.tests(name, || {
-            let built = built.context("not run: the build failed")?;
-            self.execute(built.iter().filter(|b| b.suite == suite), |p| Command::new(p))
-        });
+        report.tests(name, || self.execute(built.iter().filter(|b| b.suite == suite), |p| Command::new(p)));
     }
 
     /// The cluster, the images in it, and the tests on it.
-    fn end_to_end(&self, report: &mut Report, built: Option<&[TestBinary]>, keep: bool) {
+    fn end_to_end(&self, report: &mut Report, built: &[TestBinary], keep: bool) {
         let dirs = self.dirs;
         let was_up = self.cluster.healthy();
         let images = report.part("images", || images::build(dirs));
         let up = report.part("cluster", || self.cluster.up(false, None));
         report.tests("e2e", || {
-            let (built, images) = (built.context("not run: the build failed")?, images.context("not run: no images")?);
-            up.context("not run: no cluster")?;
+            let (images, ()) = (images.context("not run: no images")?, up.context("not run: no cluster")?);
             images::deliver(dirs, &self.cluster, &images)?;
             let result = self.execute(built.iter().filter(|b| b.suite == Suite::E2e), |p| self.cluster.command(p));
             if !matches!(&result, Ok(c) if c.failed == 0) {
@@ -166,6 +165,13 @@ impl Runner<'_> {
         }
         Ok(total)
     }
+}
+
+/// Builds test binaries; those that could be built are run even if others could not.
+fn binaries(report: &mut Report, dirs: &Dirs, targets: &[&str]) -> Vec<TestBinary> {
+    let mut built = Vec::new();
+    report.part("build", || binaries::build(dirs, targets, &mut built));
+    built
 }
 
 fn cargo(dirs: &Dirs) -> Command {

@@ -1,1 +1,14 @@
-//! tributary-operator
+//! The operator: observes the cluster through watches, decides purely, acts.
+
+pub mod act;
+pub mod args;
+pub mod blueprint;
+pub mod caches;
+pub mod controller;
+pub mod http;
+pub mod lease;
+pub mod mapreducejob;
+pub mod metrics;
+pub mod pipeline;
+pub mod queue;
+pub mod run;

@@ -1,2 +1,41 @@
-//! x
-fn main() {}
+//! `tributary-operator`: see `--help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use tributary_operator::{
+    args::{Cli, Command, Run},
+    run,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => operate(cli.run),
+        Some(Command::Run(args)) => operate(args),
+        Some(Command::Manifests(args)) => {
+            let _ = args;
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn operate(args: Run) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = EnvFilter::try_new(&args.log).map_err(|e| format!("--log {}: {e}", args.log))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if args.log_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(run::run(args))?)
+}

@@ -1,0 +1,336 @@
+//! The only place that writes to the apiserver.
+
+mod error;
+mod events;
+mod refused;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy, ValidationDirective},
+    core::{ApiResource, DynamicObject, ObjectMeta, Request},
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tributary_blueprints::{
+    object::{Gvk, ObjectKey},
+    plan::Action,
+};
+use tributary_crds::{Reason, names};
+
+pub use error::ActError;
+pub use events::Events;
+pub use refused::Refused;
+
+use crate::{
+    caches::{Caches, Expect, Primary, Scope},
+    metrics::Metrics,
+};
+
+/// The field manager of every write.
+pub const FIELD_MANAGER: &str = names::MANAGER;
+
+/// The longest that one write may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The object that a plan is about, as the decision saw it. Its version moves on with each write to it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Which object.
+    pub primary: Primary,
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+}
+
+impl Target {
+    /// The object with this metadata.
+    pub fn new(primary: &Primary, metadata: &ObjectMeta) -> Self {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let (uid, resource_version) = (text(&metadata.uid), text(&metadata.resource_version));
+        Self { primary: primary.clone(), uid, resource_version }
+    }
+}
+
+/// Carries out plans.
+pub struct Act {
+    client: Client,
+    caches: Arc<Caches>,
+    metrics: Arc<Metrics>,
+    /// Where events go.
+    pub events: Events,
+}
+
+impl Act {
+    /// Writes with `client`; what it writes, `caches` await.
+    pub fn new(client: Client, caches: Arc<Caches>, metrics: Arc<Metrics>, events: Events) -> Self {
+        Self { client, caches, metrics, events }
+    }
+
+    /// The client, for effects beyond a plan.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Carries out the actions in order. A refused one is noted in `refused` and the others go on; any other failure
+    /// ends it.
+    ///
+    /// # Errors
+    /// The first failure that is no refusal.
+    pub async fn actions(
+        &self,
+        target: &mut Target,
+        actions: &[Action],
+        scope: impl Fn(&ObjectKey) -> Scope,
+        refused: &mut Refused,
+    ) -> Result<(), ActError> {
+        let mut done = Vec::new();
+        for (index, action) in actions.iter().enumerate() {
+            if refused.is_pausing(action, Instant::now()) {
+                continue;
+            }
+            let result = match action {
+                Action::Create(object) => self.create(&target.primary, object, &scope).await,
+                Action::Apply { object } => self.apply(&target.primary, object, &scope).await,
+                Action::Delete { gvk, key, uid, resource_version } => {
+                    self.delete(&target.primary, gvk, key, uid, resource_version.clone(), &scope).await
+                }
+                // nothing that was refused may be left behind without its guard
+                Action::Finalizers(_) if !refused.is_empty() => continue,
+                Action::Finalizers(finalizers) => self.finalizers(target, finalizers).await,
+            };
+            match result {
+                Ok(()) => done.push(index),
+                Err(ActError::Refused { key, reason, message }) => {
+                    tracing::info!(%key, %message, "refused");
+                    refused.add(action, reason, message, Instant::now());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        refused.retain(actions, &done);
+        Ok(())
+    }
+
+    /// Writes the whole status, except the fields that others own.
+    ///
+    /// # Errors
+    /// [`ActError::Conflict`] where the object is no longer the one that was decided on, and what the apiserver says.
+    pub async fn status(&self, target: &mut Target, status: &Value) -> Result<(), ActError> {
+        let gvk = target.primary.kind.gvk();
+        let key = target.primary.key();
+        let body = json!({
+            "apiVersion": gvk.api_version(),
+            "kind": gvk.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": target.uid, "resourceVersion": target.resource_version},
+            "status": status,
+        });
+        let api = self.api(&gvk, &key)?;
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let written = self.timed("status", &key, api.patch_status(&key.name, &params, &Patch::Apply(body))).await?;
+        self.moved_on(target, &key, &written);
+        Ok(())
+    }
+
+    /// POST of an object as it is, outside a plan. That it exists already is no error.
+    ///
+    /// # Errors
+    /// What the apiserver says.
+    pub async fn create_blindly(&self, object: &DynamicObject) -> Result<(), ActError> {
+        match self.post(object).await {
+            Ok(_) => Ok(()),
+            Err((_, error)) if is_already_exists(&error) => Ok(()),
+            Err((key, error)) => Err(ActError::of(&key, error)),
+        }
+    }
+
+    async fn create(
+        &self,
+        by: &Primary,
+        object: &DynamicObject,
+        scope: impl Fn(&ObjectKey) -> Scope,
+    ) -> Result<(), ActError> {
+        match self.post(object).await {
+            Ok((key, made)) => {
+                self.await_version(by, scope(&key), &key, &made);
+                Ok(())
+            }
+            Err((key, error)) if is_already_exists(&error) => {
+                let gvk = gvk_of(object, &key)?;
+                let there = self.timed("get", &key, self.api(&gvk, &key)?.get(&key.name)).await?;
+                self.exists(by, object, &key, scope(&key), &there)
+            }
+            Err((key, error)) => Err(ActError::of(&key, error)),
+        }
+    }
+
+    /// An object of the wanted name was there before. Ours, the cache has yet to show; a stranger, it will never show
+    /// where only labelled objects are watched, so the user is told.
+    fn exists(
+        &self,
+        by: &Primary,
+        wanted: &DynamicObject,
+        key: &ObjectKey,
+        scope: Scope,
+        there: &DynamicObject,
+    ) -> Result<(), ActError> {
+        let owners = |o: &DynamicObject| o.metadata.owner_references.clone().unwrap_or_default();
+        let owned = owners(wanted).iter().all(|owner| owners(there).iter().any(|o| o.uid == owner.uid));
+        if owned || scope == Scope::All {
+            self.await_version(by, scope, key, there);
+            return Ok(());
+        }
+        let message = format!("{key} exists and belongs to somebody else");
+        Err(ActError::Refused { key: key.clone(), reason: Reason::NameTaken, message })
+    }
+
+    async fn post(&self, object: &DynamicObject) -> Result<(ObjectKey, DynamicObject), (ObjectKey, kube::Error)> {
+        let key = ObjectKey::of(object).unwrap_or_default();
+        let malformed = |error: kube::core::request::Error| (key.clone(), kube::Error::BuildRequest(error));
+        let Some(resource) = gvk_of(object, &key).ok().and_then(|gvk| self.caches.resource(&gvk)) else {
+            // the watch of the kind ends with it, and the next decision knows
+            let status = kube::core::Status::failure("the kind is not served", "NotFound").with_code(404);
+            return Err((key, kube::Error::Api(status.boxed())));
+        };
+        let mut object = object.clone();
+        object.metadata.uid = None;
+        object.metadata.resource_version = None;
+        let body = serde_json::to_vec(&object).map_err(|e| (key.clone(), kube::Error::SerdeError(e)))?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let mut request = Request::new(url(&resource, &key.namespace)).create(&params, body).map_err(malformed)?;
+        let strict = format!("{}&fieldValidation=Strict", request.uri());
+        *request.uri_mut() = strict.parse().map_err(|e| (key.clone(), kube::Error::HttpError(http::Error::from(e))))?;
+        let made = self.within("create", &key, self.client.request::<DynamicObject>(request)).await;
+        match made {
+            Ok(Ok(made)) => Ok((key, made)),
+            Ok(Err(error)) => Err((key, error)),
+            Err(elapsed) => Err((key, kube::Error::Service(elapsed.into()))),
+        }
+    }
+
+    async fn apply(
+        &self,
+        by: &Primary,
+        object: &DynamicObject,
+        scope: impl Fn(&ObjectKey) -> Scope,
+    ) -> Result<(), ActError> {
+        let key = ObjectKey::of(object).unwrap_or_default();
+        let api = self.api(&gvk_of(object, &key)?, &key)?;
+        let params = PatchParams {
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::apply(FIELD_MANAGER).force()
+        };
+        let written = self.timed("apply", &key, api.patch(&key.name, &params, &Patch::Apply(object))).await?;
+        self.await_version(by, scope(&key), &key, &written);
+        Ok(())
+    }
+
+    async fn delete(
+        &self,
+        by: &Primary,
+        gvk: &Gvk,
+        key: &ObjectKey,
+        uid: &str,
+        resource_version: Option<String>,
+        scope: impl Fn(&ObjectKey) -> Scope,
+    ) -> Result<(), ActError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions { uid: Some(uid.into()), resource_version }),
+            ..DeleteParams::default()
+        };
+        match self.within("delete", key, self.api(gvk, key)?.delete(&key.name, &params)).await {
+            Err(_) => return Err(ActError::Timeout { key: key.clone(), limit: LIMIT }),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+            Ok(Err(error)) => return Err(ActError::of(key, error)),
+            Ok(Ok(_)) => {}
+        }
+        self.caches.expect(by, scope(key), key.clone(), Expect::Gone { uid: uid.into() });
+        Ok(())
+    }
+
+    async fn finalizers(&self, target: &mut Target, finalizers: &[String]) -> Result<(), ActError> {
+        let key = target.primary.key();
+        let api = self.api(&target.primary.kind.gvk(), &key)?;
+        let patch = json!({"metadata": {"uid": target.uid, "resourceVersion": target.resource_version, "finalizers": finalizers}});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let written = self.timed("finalizers", &key, api.patch(&key.name, &params, &Patch::Merge(patch))).await?;
+        self.moved_on(target, &key, &written);
+        Ok(())
+    }
+
+    fn moved_on(&self, target: &mut Target, key: &ObjectKey, written: &DynamicObject) {
+        if let Some(version) = &written.metadata.resource_version {
+            target.resource_version.clone_from(version);
+        }
+        self.await_version(&target.primary, Scope::All, key, written);
+    }
+
+    fn await_version(&self, by: &Primary, scope: Scope, key: &ObjectKey, written: &DynamicObject) {
+        let metadata = &written.metadata;
+        if let (Some(uid), Some(version)) = (&metadata.uid, &metadata.resource_version) {
+            let expect = Expect::Version { uid: uid.clone(), resource_version: version.clone() };
+            self.caches.expect(by, scope, key.clone(), expect);
+        }
+    }
+
+    fn api(&self, gvk: &Gvk, key: &ObjectKey) -> Result<Api<DynamicObject>, ActError> {
+        let resource = self.caches.resource(gvk).ok_or_else(|| ActError::NotServed(gvk.clone()))?;
+        Ok(if key.namespace.is_empty() {
+            Api::all_with(self.client.clone(), &resource)
+        } else {
+            Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
+        })
+    }
+
+    async fn timed<T>(
+        &self,
+        verb: &'static str,
+        key: &ObjectKey,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ActError> {
+        match self.within(verb, key, request).await {
+            Ok(result) => result.map_err(|error| ActError::of(key, error)),
+            Err(_) => Err(ActError::Timeout { key: key.clone(), limit: LIMIT }),
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        verb: &'static str,
+        key: &ObjectKey,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<kube::Result<T>, tokio::time::error::Elapsed> {
+        let result = tokio::time::timeout(LIMIT, request).await;
+        let code = match &result {
+            Ok(Ok(_)) => 200,
+            Ok(Err(kube::Error::Api(status))) => status.code,
+            Ok(Err(_)) | Err(_) => 0,
+        };
+        tracing::debug!(verb, %key, code, "write");
+        self.metrics.wrote(verb, &key.kind, code);
+        result
+    }
+}
+
+fn gvk_of(object: &DynamicObject, key: &ObjectKey) -> Result<Gvk, ActError> {
+    match &object.types {
+        Some(types) => Ok(Gvk::parse(&types.api_version, &types.kind)),
+        None => Err(ActError::Malformed { key: key.clone(), message: "an object without a kind".into() }),
+    }
+}
+
+fn url(resource: &ApiResource, namespace: &str) -> String {
+    let group = if resource.group.is_empty() { "/api".into() } else { format!("/apis/{}", resource.group) };
+    let base = format!("{group}/{}", resource.version);
+    match namespace {
+        "" => format!("{base}/{}", resource.plural),
+        _ => format!("{base}/namespaces/{namespace}/{}", resource.plural),
+    }
+}
+
+fn is_already_exists(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
+}

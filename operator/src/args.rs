@@ -1,0 +1,68 @@
+//! The command line.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The operator of Tributary.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tributary-operator", version)]
+pub struct Cli {
+    /// What to do; the default is `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of `run`.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Run(Run),
+    /// Print the manifest that installs the operator.
+    Manifests(Manifests),
+}
+
+/// Options of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// Image of the coordinators and workers of MapReduceJobs.
+    #[arg(long, env = "TRIBUTARY_ENGINE_IMAGE", default_value = DEFAULT_ENGINE_IMAGE)]
+    pub engine_image: String,
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = "TRIBUTARY_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// Namespace of the lease; the default is the pod's own.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "tributary-system")]
+    pub namespace: String,
+    /// This replica's name in the lease and in events.
+    #[arg(long, env = "POD_NAME", default_value = "tributary-operator")]
+    pub pod_name: String,
+    /// Objects of a kind that are worked on at a time.
+    #[arg(long, env = "TRIBUTARY_WORKERS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+    /// Which log lines are written, such as `info` or `tributary_operator=debug`.
+    #[arg(long, env = "TRIBUTARY_LOG", default_value = "info")]
+    pub log: String,
+    /// Write the log as JSON.
+    #[arg(long, env = "TRIBUTARY_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// Options of `manifests`.
+#[derive(Args, Clone, Debug)]
+pub struct Manifests {
+    /// Image of the operator.
+    #[arg(long, default_value = "tributary/operator:dev")]
+    pub image_operator: String,
+    /// Image of the coordinators and workers of MapReduceJobs.
+    #[arg(long, default_value = DEFAULT_ENGINE_IMAGE)]
+    pub image_engine: String,
+    /// Namespace of the operator.
+    #[arg(long, default_value = "tributary-system")]
+    pub namespace: String,
+}
+
+const DEFAULT_ENGINE_IMAGE: &str = "tributary/engine:dev";

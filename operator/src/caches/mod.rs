@@ -1,0 +1,451 @@
+//! Everything the operator knows of the cluster: one store a kind, kept by a watch. `observe` reads here and nowhere
+//! else.
+//!
+//! A decision's *primary* is the object it is about. An event wakes the primaries that it concerns: the object itself,
+//! its owners, the Pipeline or job that its labels name, and whoever looked it up when last deciding.
+
+mod discovery;
+mod expect;
+mod store;
+mod view;
+mod watch;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use kube::{
+    Client,
+    core::{ApiResource, DynamicObject},
+    runtime::watcher::Event,
+};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tributary_blueprints::{
+    object::{Gvk, ObjectKey},
+    world::{Served, ServedKind},
+};
+use tributary_crds::{GROUP, VERSION, names};
+
+pub use expect::Expect;
+pub use store::{Name, Sync};
+pub use view::View;
+
+use crate::queue::Queue;
+use expect::Expectations;
+use store::{Store, name_of};
+
+/// The kinds that decisions are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PrimaryKind {
+    /// Pipeline.
+    Pipeline,
+    /// Blueprint.
+    Blueprint,
+    /// MapReduceJob.
+    MapReduceJob,
+    /// Topic.
+    Topic,
+}
+
+impl PrimaryKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pipeline, Self::Blueprint, Self::MapReduceJob, Self::Topic];
+
+    /// The kind's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pipeline => "Pipeline",
+            Self::Blueprint => "Blueprint",
+            Self::MapReduceJob => "MapReduceJob",
+            Self::Topic => "Topic",
+        }
+    }
+
+    /// The kind with its group and version.
+    pub fn gvk(self) -> Gvk {
+        Gvk::new(GROUP, VERSION, self.as_str())
+    }
+
+    fn of(group: &str, kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| group == GROUP && kind == k.as_str())
+    }
+}
+
+/// An object that decisions are about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Primary {
+    /// Kind.
+    pub kind: PrimaryKind,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl Primary {
+    /// The same as a key.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::new(&self.kind.gvk(), &self.namespace, &self.name)
+    }
+}
+
+/// Which objects of a kind are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// Those that carry the label of a MapReduceJob.
+    OfJobs,
+    /// The same, without spec and status.
+    OfJobsMetadata,
+}
+
+/// One store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreId {
+    /// API group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Which objects.
+    pub scope: Scope,
+}
+
+impl StoreId {
+    /// The store of this kind.
+    pub fn new(group: &str, kind: &str, scope: Scope) -> Self {
+        Self { group: group.into(), kind: kind.into(), scope }
+    }
+}
+
+/// An object's place in a store.
+pub type Place = (Scope, ObjectKey);
+
+/// The queues that events feed, one a kind.
+#[derive(Debug)]
+pub struct Queues(HashMap<PrimaryKind, Arc<Queue<Primary>>>);
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self(PrimaryKind::ALL.into_iter().map(|kind| (kind, Arc::default())).collect())
+    }
+}
+
+impl Queues {
+    /// The queue of a kind.
+    pub fn of(&self, kind: PrimaryKind) -> Arc<Queue<Primary>> {
+        self.0.get(&kind).cloned().unwrap_or_default()
+    }
+
+    fn add(&self, primaries: impl IntoIterator<Item = Primary>) {
+        for primary in primaries {
+            if let Some(queue) = self.0.get(&primary.kind) {
+                queue.add(primary);
+            }
+        }
+    }
+}
+
+/// The caches.
+pub struct Caches {
+    client: Client,
+    inner: RwLock<Inner>,
+    expectations: Mutex<Expectations>,
+    queues: Queues,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Inner {
+    served: Arc<Served>,
+    /// Discovery has been read once.
+    discovered: bool,
+    stores: HashMap<StoreId, Watched>,
+    wanted: HashSet<StoreId>,
+    /// Who looked an object up when last deciding.
+    mentions: HashMap<ObjectKey, HashSet<Primary>>,
+    mentioned: HashMap<Primary, HashSet<ObjectKey>>,
+}
+
+struct Watched {
+    store: Store,
+    stop: CancellationToken,
+}
+
+impl Caches {
+    /// Empty caches that stop with `stop`.
+    pub fn new(client: Client, stop: CancellationToken) -> Arc<Self> {
+        let (inner, expectations, queues) = (RwLock::default(), Mutex::default(), Queues::default());
+        Arc::new(Self { client, inner, expectations, queues, stop })
+    }
+
+    /// Reads discovery, then follows it and the kinds that are wanted; runs until stopped.
+    pub async fn run(self: Arc<Self>) {
+        for kind in PrimaryKind::ALL {
+            self.want(StoreId::new(GROUP, kind.as_str(), Scope::All));
+        }
+        let stop = self.stop.clone();
+        stop.run_until_cancelled_owned(discovery::follow(self)).await;
+    }
+
+    /// The queues that events feed.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Whether the kinds that are served are known.
+    pub fn is_discovered(&self) -> bool {
+        self.read().discovered
+    }
+
+    /// The kinds that are served.
+    pub fn served(&self) -> Arc<Served> {
+        self.read().served.clone()
+    }
+
+    /// How the apiserver names the kind in URLs; `None` where it does not serve it.
+    pub fn resource(&self, gvk: &Gvk) -> Option<ApiResource> {
+        self.served().get(&gvk.group, &gvk.kind).map(|kind| resource(gvk, kind))
+    }
+
+    /// Watch this kind from now on, as long as it is served.
+    pub fn want(self: &Arc<Self>, id: StoreId) {
+        if self.read().wanted.contains(&id) {
+            return;
+        }
+        self.write().wanted.insert(id);
+        self.follow_wanted();
+    }
+
+    /// Runs `read` over the caches in the name of `primary`, which is woken when anything changes that it looked up.
+    pub fn observe<T>(&self, primary: &Primary, read: impl Fn(&View<'_>) -> T) -> T {
+        loop {
+            let keys = {
+                let inner = self.read();
+                let view = View::new(&inner);
+                let answer = read(&view);
+                let keys = view.into_keys();
+                if inner.mentioned.get(primary).map_or(keys.is_empty(), |known| *known == keys) {
+                    return answer;
+                }
+                keys
+            };
+            // read again afterwards: an event from in between has woken nobody
+            self.write().set_mentions(primary, keys);
+        }
+    }
+
+    /// Forgets what `primary` looked up.
+    pub fn forget(&self, primary: &Primary) {
+        self.write().set_mentions(primary, HashSet::new());
+    }
+
+    /// The next decision on `by` waits until the cache shows this of the object; where the kind is not watched, it does
+    /// not wait.
+    pub fn expect(&self, by: &Primary, scope: Scope, key: ObjectKey, expect: Expect) {
+        let mut expectations = self.expectations();
+        let inner = self.read();
+        let Some(watched) = inner.stores.get(&StoreId::new(&key.group, &key.kind, scope)) else { return };
+        if !expect.is_met(watched.store.get(&key.namespace, &key.name).map(AsRef::as_ref)) {
+            expectations.add(by.clone(), (scope, key), expect, Instant::now());
+        }
+    }
+
+    /// A write that the cache does not show yet.
+    pub fn unseen(&self, by: &Primary) -> Option<Place> {
+        self.expectations().pending(by, Instant::now())
+    }
+
+    /// Wakes every primary of the kind.
+    pub fn wake_all(&self, kind: PrimaryKind) {
+        let inner = self.read();
+        let store = inner.stores.get(&StoreId::new(GROUP, kind.as_str(), Scope::All));
+        self.queues.add(store.iter().flat_map(|w| w.store.all()).filter_map(|o| itself(o)));
+    }
+
+    /// Starts the watches of wanted kinds that are served, and ends those of kinds that no longer are.
+    fn follow_wanted(self: &Arc<Self>) {
+        let mut inner = self.write();
+        let served = inner.served.clone();
+        let wanted: Vec<StoreId> = inner.wanted.iter().cloned().collect();
+        for id in wanted {
+            let kind = served.get(&id.group, &id.kind);
+            let gvk = kind.map(|k| Gvk::new(&id.group, &k.version, &id.kind));
+            let current = inner.stores.get(&id).map(|w| w.store.gvk().clone());
+            if current == gvk {
+                continue;
+            }
+            if let Some(old) = inner.stores.remove(&id) {
+                tracing::info!(kind = %old.store.gvk(), "no longer watched");
+                old.stop.cancel();
+            }
+            if let (Some(gvk), Some(kind)) = (gvk, kind) {
+                let stop = self.stop.child_token();
+                watch::start(self.clone(), id.clone(), resource(&gvk, kind), stop.clone());
+                inner.stores.insert(id, Watched { store: Store::new(gvk), stop });
+            }
+        }
+    }
+
+    /// Discovery says this now.
+    fn set_served(self: &Arc<Self>, served: Served) {
+        {
+            let mut inner = self.write();
+            if inner.discovered && *inner.served == served {
+                return;
+            }
+            inner.served = Arc::new(served);
+            inner.discovered = true;
+        }
+        self.follow_wanted();
+        self.wake_all(PrimaryKind::Pipeline);
+        self.wake_all(PrimaryKind::Blueprint);
+    }
+
+    /// Takes in what the watch of `id` says.
+    fn on_event(&self, id: &StoreId, event: Event<DynamicObject>) {
+        match event {
+            Event::Init => {
+                self.expectations().list_begins(id, Instant::now());
+                self.with_store(id, Store::begin_list);
+            }
+            Event::Apply(object) | Event::InitApply(object) => {
+                let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
+                self.wake(id, old.iter().chain([&new]));
+                self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)));
+            }
+            Event::Delete(object) => {
+                let old = self.with_store(id, |store| store.remove(&name_of(&object))).flatten();
+                self.gone(id, &old.unwrap_or_else(|| Arc::new(object)));
+            }
+            Event::InitDone => {
+                let first = self.with_store(id, |store| store.sync != Sync::Synced).unwrap_or_default();
+                let gone = self.with_store(id, Store::end_list).unwrap_or_default();
+                for object in &gone {
+                    self.gone(id, object);
+                }
+                self.queues.add(self.expectations().list_ended(id));
+                if first {
+                    tracing::debug!(kind = id.kind, "first list complete");
+                    PrimaryKind::ALL.into_iter().for_each(|kind| self.wake_all(kind));
+                }
+            }
+        }
+    }
+
+    fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {
+        self.wake(id, [object]);
+        self.queues.add(self.expectations().deleted(&place(id, object), object));
+    }
+
+    /// The watch of `id` was refused, and will be until somebody grants it.
+    fn on_forbidden(&self, id: &StoreId, message: String) {
+        let new = Sync::Forbidden(message);
+        let changed = self.with_store(id, |store| {
+            let changed = store.sync != new;
+            store.sync = new;
+            changed
+        });
+        if changed == Some(true) {
+            self.wake_all(PrimaryKind::Pipeline);
+        }
+    }
+
+    /// Wakes whom a change from or to these versions of an object concerns.
+    fn wake<'a>(&self, id: &StoreId, objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>) {
+        let mut primaries = HashSet::new();
+        let inner = self.read();
+        for object in objects {
+            primaries.extend(concerned(object));
+            primaries.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
+            if let Some(watched) = inner.stores.get(id) {
+                primaries.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
+            }
+        }
+        drop(inner);
+        self.queues.add(primaries);
+    }
+
+    fn with_store<T>(&self, id: &StoreId, change: impl FnOnce(&mut Store) -> T) -> Option<T> {
+        self.write().stores.get_mut(id).map(|watched| change(&mut watched.store))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn expectations(&self) -> MutexGuard<'_, Expectations> {
+        self.expectations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn set_mentions(&mut self, primary: &Primary, keys: HashSet<ObjectKey>) {
+        for key in self.mentioned.remove(primary).into_iter().flatten() {
+            if let Some(primaries) = self.mentions.get_mut(&key) {
+                primaries.remove(primary);
+                if primaries.is_empty() {
+                    self.mentions.remove(&key);
+                }
+            }
+        }
+        for key in &keys {
+            self.mentions.entry(key.clone()).or_default().insert(primary.clone());
+        }
+        if !keys.is_empty() {
+            self.mentioned.insert(primary.clone(), keys);
+        }
+    }
+}
+
+fn resource(gvk: &Gvk, kind: &ServedKind) -> ApiResource {
+    ApiResource {
+        group: gvk.group.clone(),
+        version: gvk.version.clone(),
+        api_version: gvk.api_version(),
+        kind: gvk.kind.clone(),
+        plural: kind.plural.clone(),
+    }
+}
+
+fn place(id: &StoreId, object: &DynamicObject) -> Place {
+    let (namespace, name) = name_of(object);
+    (id.scope, ObjectKey { group: id.group.clone(), kind: id.kind.clone(), namespace, name })
+}
+
+fn itself(object: &DynamicObject) -> Option<Primary> {
+    let types = object.types.as_ref()?;
+    let (group, _) = types.api_version.split_once('/')?;
+    let (namespace, name) = name_of(object);
+    Some(Primary { kind: PrimaryKind::of(group, &types.kind)?, namespace, name })
+}
+
+/// The primaries that an object names: itself, its owners, and those of its labels.
+fn concerned(object: &DynamicObject) -> Vec<Primary> {
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let primary = |kind, name: &String| Primary { kind, namespace: namespace.clone(), name: name.clone() };
+    let mut all: Vec<Primary> = itself(object).into_iter().collect();
+    for owner in object.metadata.owner_references.iter().flatten() {
+        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+        all.extend(PrimaryKind::of(group, &owner.kind).map(|kind| primary(kind, &owner.name)));
+    }
+    let labels = object.metadata.labels.as_ref();
+    all.extend(labels.and_then(|l| l.get(names::PIPELINE)).map(|name| primary(PrimaryKind::Pipeline, name)));
+    all.extend(labels.and_then(|l| l.get(names::JOB)).map(|name| primary(PrimaryKind::MapReduceJob, name)));
+    all
+}
+
+/// The object as the type it is of.
+///
+/// # Errors
+/// Where it is not of that type, which an object from before a change of its CustomResourceDefinition may not be.
+pub fn parse<T: DeserializeOwned>(object: &DynamicObject) -> Result<T, serde_json::Error> {
+    serde_json::from_value(serde_json::to_value(object)?)
+}

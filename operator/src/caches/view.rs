@@ -1,0 +1,74 @@
+//! What `observe` sees of the caches.
+
+use std::{cell::RefCell, collections::HashSet, sync::Arc};
+
+use kube::core::DynamicObject;
+use tributary_blueprints::{object::ObjectKey, world::Served};
+use tributary_crds::names;
+
+use super::{Inner, Scope, StoreId, Sync};
+
+/// The caches at one moment; keeps a record of the objects that were looked up by name.
+pub struct View<'a> {
+    inner: &'a Inner,
+    keys: RefCell<HashSet<ObjectKey>>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(inner: &'a Inner) -> Self {
+        Self { inner, keys: RefCell::default() }
+    }
+
+    pub(super) fn into_keys(self) -> HashSet<ObjectKey> {
+        self.keys.into_inner()
+    }
+
+    /// The kinds that are served.
+    pub fn served(&self) -> &Arc<Served> {
+        &self.inner.served
+    }
+
+    /// Whether discovery has been read.
+    pub fn is_discovered(&self) -> bool {
+        self.inner.discovered
+    }
+
+    /// How far the store is; `None` where the kind is not watched, or not served.
+    pub fn sync(&self, id: &StoreId) -> Option<&Sync> {
+        self.inner.stores.get(id).map(|watched| &watched.store.sync)
+    }
+
+    /// One object. Whoever observes is woken when it comes, changes or goes.
+    pub fn get(&self, scope: Scope, key: &ObjectKey) -> Option<&'a Arc<DynamicObject>> {
+        self.keys.borrow_mut().insert(key.clone());
+        let watched = self.inner.stores.get(&StoreId::new(&key.group, &key.kind, scope))?;
+        watched.store.get(&key.namespace, &key.name)
+    }
+
+    /// All objects of a kind.
+    pub fn all(&self, id: &StoreId) -> impl Iterator<Item = &'a Arc<DynamicObject>> + use<'a> {
+        self.inner.stores.get(id).into_iter().flat_map(|watched| watched.store.all())
+    }
+
+    /// Objects of every wholly watched kind in the namespace that carry the Pipeline's label.
+    pub fn of_pipeline(&self, namespace: &str, pipeline: &str) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+        let stores = self.inner.stores.iter().filter(|(id, _)| id.scope == Scope::All);
+        stores.flat_map(move |(_, watched)| watched.store.labelled(namespace, names::PIPELINE, pipeline))
+    }
+
+    /// Objects of a kind in the namespace that carry the MapReduceJob's label.
+    pub fn of_job(&self, id: &StoreId, namespace: &str, job: &str) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+        let store = self.inner.stores.get(id);
+        store.into_iter().flat_map(move |watched| watched.store.labelled(namespace, names::JOB, job))
+    }
+
+    /// Those of the stores that are not complete.
+    pub fn unsynced(&self, ids: impl IntoIterator<Item = StoreId>) -> Vec<StoreId> {
+        ids.into_iter().filter(|id| self.sync(id) != Some(&Sync::Synced)).collect()
+    }
+
+    /// Topics that stand for the same Kafka topic as this one, itself included.
+    pub fn rivals_of(&self, id: &StoreId, topic: &DynamicObject) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+        self.inner.stores.get(id).into_iter().flat_map(move |watched| watched.store.rivals_of(topic))
+    }
+}

@@ -1,0 +1,101 @@
+//! The watch of one kind.
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::{
+    Api,
+    core::{ApiResource, DynamicObject, PartialObjectMeta},
+    runtime::watcher::{self, Config, Error, Event},
+};
+use rand::RngExt;
+use tokio_util::sync::CancellationToken;
+use tributary_crds::names;
+
+use super::{Caches, Scope, StoreId};
+
+/// Watches until stopped.
+pub(super) fn start(caches: Arc<Caches>, id: StoreId, resource: ApiResource, stop: CancellationToken) {
+    tokio::spawn(async move {
+        let api: Api<DynamicObject> = Api::all_with(caches.client.clone(), &resource);
+        let of_jobs = Config::default().labels(names::JOB);
+        match id.scope {
+            Scope::All => follow(watcher::watcher(api, Config::default()), &caches, &id, &stop).await,
+            Scope::OfJobs => follow(watcher::watcher(api, of_jobs), &caches, &id, &stop).await,
+            Scope::OfJobsMetadata => {
+                let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(caches.client.clone(), &resource);
+                let metadata = watcher::watcher(api, of_jobs).map_ok(|event| map(event, of_metadata));
+                follow(metadata, &caches, &id, &stop).await;
+            }
+        }
+    });
+}
+
+async fn follow(
+    events: impl Stream<Item = Result<Event<DynamicObject>, Error>>,
+    caches: &Caches,
+    id: &StoreId,
+    stop: &CancellationToken,
+) {
+    let mut events = std::pin::pin!(events);
+    let mut pause = Pause::default();
+    while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
+        match event {
+            Ok(event) => {
+                pause.reset();
+                caches.on_event(id, event);
+            }
+            Err(error) => {
+                if let Some(message) = forbidden(&error) {
+                    caches.on_forbidden(id, message);
+                }
+                tracing::warn!(kind = id.kind, %error, "watch");
+                stop.run_until_cancelled(tokio::time::sleep(pause.next())).await;
+            }
+        }
+    }
+}
+
+/// Pauses between tries: 0.1 s, doubled up to 10 s, with jitter.
+#[derive(Default)]
+pub(super) struct Pause {
+    tries: u32,
+}
+
+impl Pause {
+    /// The next one.
+    pub(super) fn next(&mut self) -> Duration {
+        let longest = Duration::from_millis(100 << self.tries.min(7)).min(Duration::from_secs(10));
+        self.tries += 1;
+        longest.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
+
+    /// It went well.
+    pub(super) fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+fn forbidden(error: &Error) -> Option<String> {
+    let status = match error {
+        Error::InitialListFailed(kube::Error::Api(status)) | Error::WatchStartFailed(kube::Error::Api(status)) => {
+            status
+        }
+        _ => return None,
+    };
+    (status.code == 403).then(|| status.message.clone())
+}
+
+fn map<A: Debug, B>(event: Event<A>, f: impl Fn(A) -> B) -> Event<B> {
+    match event {
+        Event::Apply(object) => Event::Apply(f(object)),
+        Event::Delete(object) => Event::Delete(f(object)),
+        Event::InitApply(object) => Event::InitApply(f(object)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+fn of_metadata(partial: PartialObjectMeta<DynamicObject>) -> DynamicObject {
+    DynamicObject { types: None, metadata: partial.metadata, data: serde_json::Value::Object(serde_json::Map::new()) }
+}

@@ -1,0 +1,253 @@
+//! The one loop of every controller: `observe` (caches only) -> World -> `evaluate` (pure) -> Plan -> `act`.
+
+mod memory;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::join_all;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tributary_blueprints::{
+    object::ObjectKey,
+    plan::{Event, Plan},
+    world::Refusal,
+};
+use tributary_crds::Timestamp;
+
+use crate::{
+    act::{Act, ActError, Target},
+    caches::{Caches, Primary, PrimaryKind, Scope, StoreId, View},
+    metrics::Metrics,
+};
+use memory::{Memories, Memory};
+
+/// The longest that one pass may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// When to look again at what waits for the caches, should they not wake it.
+const NOT_YET: Duration = Duration::from_secs(10);
+
+/// What the caches say of an object.
+#[derive(Debug)]
+pub enum Observed<W> {
+    /// It is not there.
+    Gone,
+    /// The caches do not hold yet what the decision needs, these kinds among it.
+    NotYet(Vec<StoreId>),
+    /// It cannot be read; why.
+    Unreadable(Target, String),
+    /// All that the decision needs.
+    World(W),
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub struct Decision<E> {
+    /// Done first, in order.
+    pub effects: Vec<E>,
+    /// Writes to the apiserver.
+    pub plan: Plan,
+}
+
+impl<E> From<Plan> for Decision<E> {
+    fn from(plan: Plan) -> Self {
+        Self { effects: Vec::new(), plan }
+    }
+}
+
+/// One controller: the decisions about one kind.
+pub trait Controller: Send + Sync + 'static {
+    /// All that a decision may know.
+    type World: Send + Sync;
+    /// Something to do that is no write of an object.
+    type Effect: Send;
+    /// The kind that decisions are about.
+    const KIND: PrimaryKind;
+
+    /// Fills the World from the caches.
+    fn observe(&self, primary: &Primary, view: &View<'_>) -> Observed<Self::World>;
+
+    /// The object that the World is about.
+    fn target(&self, primary: &Primary, world: &Self::World) -> Target;
+
+    /// The World's refusals, which the loop fills in.
+    fn refusals<'a>(&self, world: &'a mut Self::World) -> &'a mut Vec<Refusal>;
+
+    /// Decides. Pure and total.
+    fn evaluate(&self, world: &Self::World, now: Timestamp) -> Decision<Self::Effect>;
+
+    /// Carries out an effect.
+    fn effect(
+        &self,
+        act: &Act,
+        target: &Target,
+        world: &Self::World,
+        effect: Self::Effect,
+    ) -> impl Future<Output = Result<(), ActError>> + Send;
+
+    /// Which store shows the object.
+    fn scope(&self, _key: &ObjectKey) -> Scope {
+        Scope::All
+    }
+
+    /// The object is gone: forget what is remembered of it.
+    fn forget(&self, _primary: &Primary) {}
+}
+
+/// What every controller works with.
+pub struct Context {
+    /// The caches.
+    pub caches: Arc<Caches>,
+    /// The writes.
+    pub act: Arc<Act>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// When the workers of a controller are to end.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// After the pass under way.
+    pub gently: CancellationToken,
+    /// At once.
+    pub at_once: CancellationToken,
+}
+
+/// Runs the controller with so many workers until stopped.
+pub async fn run<C: Controller>(controller: Arc<C>, context: Arc<Context>, workers: usize, stop: Stop) {
+    context.caches.wake_all(C::KIND);
+    let memories = Memories::default();
+    join_all((0..workers).map(|_| work(&*controller, &context, &memories, &stop))).await;
+}
+
+async fn work<C: Controller>(controller: &C, context: &Context, memories: &Memories, stop: &Stop) {
+    let queue = context.caches.queues().of(C::KIND);
+    while let Some(primary) = stop.gently.run_until_cancelled(queue.next()).await {
+        let pass = pass(controller, context, memories, &primary);
+        let requeue = stop.at_once.run_until_cancelled(pass).await.flatten();
+        queue.done(&primary, requeue);
+    }
+}
+
+/// One pass over one object; gives when to come again.
+async fn pass<C: Controller>(
+    controller: &C,
+    context: &Context,
+    memories: &Memories,
+    primary: &Primary,
+) -> Option<Duration> {
+    let start = Instant::now();
+    let mut memory = memories.take(primary);
+    let reconcile = reconcile(controller, context, &mut memory, primary);
+    let (result, requeue) = match tokio::time::timeout(DEADLINE, reconcile).await {
+        Ok(Ok(Outcome::Gone)) => {
+            context.metrics.reconciled(C::KIND, "gone", start.elapsed());
+            return None;
+        }
+        Ok(Ok(Outcome::NotYet)) => ("not-yet", Some(NOT_YET)),
+        Ok(Ok(Outcome::Decided(requeue))) => {
+            memory.failures = 0;
+            ("ok", requeue)
+        }
+        Ok(Err(error)) => {
+            let conflict = matches!(error, ActError::Conflict { .. });
+            if conflict {
+                tracing::debug!(primary = %primary.key(), %error, "deciding again");
+            } else {
+                tracing::warn!(primary = %primary.key(), %error, "trying again");
+            }
+            let asked = match &error {
+                ActError::Transient { retry_after, .. } => retry_after.unwrap_or_default(),
+                _ => Duration::ZERO,
+            };
+            (if conflict { "conflict" } else { "error" }, Some(memory.back_off().max(asked)))
+        }
+        Err(_) => {
+            tracing::warn!(primary = %primary.key(), "not done within {DEADLINE:?}");
+            ("timeout", Some(memory.back_off()))
+        }
+    };
+    context.metrics.reconciled(C::KIND, result, start.elapsed());
+    memories.put(primary, memory);
+    requeue
+}
+
+enum Outcome {
+    Gone,
+    NotYet,
+    Decided(Option<Duration>),
+}
+
+async fn reconcile<C: Controller>(
+    controller: &C,
+    context: &Context,
+    memory: &mut Memory,
+    primary: &Primary,
+) -> Result<Outcome, ActError> {
+    let Context { caches, act, .. } = context;
+    if let Some((_, key)) = caches.unseen(primary) {
+        tracing::trace!(primary = %primary.key(), %key, "the cache does not show a write yet");
+        return Ok(Outcome::NotYet);
+    }
+    let mut world = match caches.observe(primary, |view| controller.observe(primary, view)) {
+        Observed::World(world) => world,
+        Observed::Gone => {
+            caches.forget(primary);
+            controller.forget(primary);
+            return Ok(Outcome::Gone);
+        }
+        Observed::NotYet(kinds) => {
+            kinds.into_iter().for_each(|kind| caches.want(kind));
+            return Ok(Outcome::NotYet);
+        }
+        Observed::Unreadable(target, message) => {
+            tracing::warn!(primary = %primary.key(), %message, "unreadable");
+            act.events.send(&target, &[Event { warning: true, reason: "Unreadable".into(), note: message }]);
+            return Ok(Outcome::Decided(None));
+        }
+    };
+    let known = controller.refusals(&mut world);
+    let of_kinds = known.len();
+    known.extend(memory.refused.list());
+    let Decision { effects, mut plan } = evaluate(controller, &world, primary)?;
+    let mut target = controller.target(primary, &world);
+    if !memory.refused.effects_pause(Instant::now()) {
+        let mut refusal = None;
+        for effect in effects {
+            match controller.effect(act, &target, &world, effect).await {
+                Err(ActError::Refused { key, reason, message }) => refusal = Some((key, reason, message)),
+                result => result?,
+            }
+        }
+        memory.refused.effects(refusal, Instant::now());
+    }
+    let scope = |key: &ObjectKey| controller.scope(key);
+    act.actions(&mut target, &plan.actions, scope, &mut memory.refused).await?;
+    let refusals = memory.refused.list();
+    let known = controller.refusals(&mut world);
+    if known[of_kinds..] != refusals {
+        known.truncate(of_kinds);
+        known.extend(refusals);
+        // what was just refused belongs into this status already
+        plan = evaluate(controller, &world, primary)?.plan;
+    }
+    if let Some(status) = &plan.status {
+        act.status(&mut target, status).await?;
+    }
+    act.events.send(&target, &plan.events);
+    let again = memory.refused.next(Instant::now());
+    Ok(Outcome::Decided(plan.requeue.into_iter().chain(again).min()))
+}
+
+/// Decides; a defect in the decision hits this object only.
+fn evaluate<C: Controller>(
+    controller: &C,
+    world: &C::World,
+    primary: &Primary,
+) -> Result<Decision<C::Effect>, ActError> {
+    catch_unwind(AssertUnwindSafe(|| controller.evaluate(world, Timestamp::now())))
+        .map_err(|_| ActError::Malformed { key: primary.key(), message: "the decision panicked".into() })
+}

@@ -1,0 +1,134 @@
+//! Puts the operator together.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{Client, Config};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    act::{Act, Events},
+    args::Run,
+    blueprint::Blueprints,
+    caches::Caches,
+    controller::{self, Context, Stop},
+    http::{self, Shown},
+    lease::Election,
+    mapreducejob::{MapReduceJobs, Settings},
+    metrics::Metrics,
+    pipeline::Pipelines,
+};
+
+/// The lease that decides which replica acts.
+pub const LEASE: &str = "tributary-operator";
+/// How long the pass under way may take after SIGTERM.
+const FAREWELL: Duration = Duration::from_secs(8);
+
+/// Why the operator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No cluster to talk to.
+    #[error("no access to a cluster: {0}; set KUBECONFIG, or run in a pod with a ServiceAccount")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The client cannot be made.
+    #[error("the client of the apiserver: {0}")]
+    Client(#[from] kube::Error),
+    /// The address of health and metrics.
+    #[error("health and metrics at {address}: {source}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Signals cannot be had.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(args: Run) -> Result<(), RunError> {
+    let stop = stop_on_signals().map_err(RunError::Signals)?;
+    let client = Client::try_from(Config::infer().await?)?;
+    let metrics = Metrics::new();
+    let caches = Caches::new(client.clone(), stop.clone());
+    tokio::spawn(caches.clone().run());
+
+    let address = args.listen;
+    let shown = Shown { caches: caches.clone(), metrics: metrics.clone() };
+    let mut server = tokio::spawn(http::serve(address, shown, stop.clone()));
+
+    // a restarted pod keeps its name, and its former self may still hold the lease
+    let me = format!("{}_{:08x}", args.pod_name, rand::random::<u32>());
+    let (election, leads) = Election::new(client.clone(), &args.namespace, LEASE, me, metrics.clone());
+    let retire = CancellationToken::new();
+    let election = tokio::spawn(election.run(retire.clone()));
+
+    let events = Events::new(client.clone(), args.pod_name.clone());
+    let act = Arc::new(Act::new(client, caches.clone(), metrics.clone(), events));
+    let context = Arc::new(Context { caches, act, metrics });
+    let listening = tokio::select! {
+        () = lead(leads, &context, &args, &stop) => Ok(()),
+        ended = &mut server => ended.unwrap_or(Ok(())),
+    };
+    // only when nothing is written any more may another replica begin
+    retire.cancel();
+    let _ = election.await;
+    listening.map_err(|source| RunError::Listen { address, source })
+}
+
+/// Runs the controllers whenever this replica leads.
+async fn lead(mut leads: watch::Receiver<bool>, context: &Arc<Context>, args: &Run, stop: &CancellationToken) {
+    loop {
+        match stop.run_until_cancelled(leads.wait_for(|leads| *leads)).await {
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return,
+        }
+        let term = Stop { gently: stop.child_token(), at_once: CancellationToken::new() };
+        let mut controllers = start(context, args, &term);
+        let deposed = tokio::select! {
+            _ = leads.wait_for(|leads| !*leads) => true,
+            () = stop.cancelled() => false,
+        };
+        if deposed {
+            term.at_once.cancel();
+            term.gently.cancel();
+        }
+        if tokio::time::timeout(FAREWELL, async { while controllers.join_next().await.is_some() {} }).await.is_err() {
+            term.at_once.cancel();
+            controllers.shutdown().await;
+        }
+    }
+}
+
+fn start(context: &Arc<Context>, args: &Run, term: &Stop) -> JoinSet<()> {
+    let workers = usize::from(args.workers);
+    let jobs = MapReduceJobs::new(Settings { engine_image: args.engine_image.clone() });
+    let mut controllers = JoinSet::new();
+    controllers.spawn(controller::run(Arc::new(Pipelines), context.clone(), workers, term.clone()));
+    controllers.spawn(controller::run(Arc::new(Blueprints), context.clone(), workers, term.clone()));
+    controllers.spawn(controller::run(Arc::new(jobs), context.clone(), workers, term.clone()));
+    controllers
+}
+
+fn stop_on_signals() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        tracing::info!("stopping");
+        token.cancel();
+    });
+    Ok(stop)
+}

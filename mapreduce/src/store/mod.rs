@@ -3,6 +3,12 @@
 mod dir;
 mod dir_upload;
 mod error;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(feature = "s3")]
+mod s3_error;
+#[cfg(feature = "s3")]
+mod s3_resolver;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -15,6 +21,10 @@ use tributary_crds::S3Location;
 
 pub use dir::DirStore;
 pub use error::StoreError;
+#[cfg(feature = "s3")]
+pub use s3::S3Store;
+#[cfg(feature = "s3")]
+pub use s3_resolver::S3Stores;
 
 /// The result of the operations of a store.
 pub type Result<T> = std::result::Result<T, StoreError>;

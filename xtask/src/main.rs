@@ -100,7 +100,8 @@ enum ClusterTask {
 
 fn main() -> ExitCode {
     match run(Task::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -108,14 +109,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<()> {
+/// Does the task; `false` where it failed and has said so in its own words.
+fn run(task: Task) -> Result<bool> {
     let dirs = Dirs::find()?;
     match task {
         Task::Setup => {
             packages::ensure(&[packages::BUILD, packages::CLUSTER, packages::REFERENCE].concat())?;
-            tools::ensure(&dirs)
+            tools::ensure(&dirs)?;
         }
-        Task::Cluster(task) => on_cluster(task, &dirs),
+        Task::Cluster(task) => on_cluster(task, &dirs)?,
         Task::Images { load, push } => {
             let cluster = Cluster::find(&dirs);
             let layouts = images::build(&dirs)?;
@@ -127,13 +129,13 @@ fn run(task: Task) -> Result<()> {
                     .iter()
                     .try_for_each(|l| images::push(&dirs, &cluster, l, &registry).map(|n| println!("{n}")))?;
             }
-            Ok(())
         }
-        Task::Test(options) => test::run(&dirs, &options),
-        Task::Crds { check } => checks::crds(&dirs, check),
-        Task::Manifests { check } => checks::manifests(&dirs, check),
-        Task::Bench { name, json, args } => checks::bench(&dirs, &name, json, &args),
+        Task::Test(options) => return Ok(test::run(&dirs, &options)),
+        Task::Crds { check } => checks::crds(&dirs, check)?,
+        Task::Manifests { check } => checks::manifests(&dirs, check)?,
+        Task::Bench { name, json, args } => checks::bench(&dirs, &name, json, &args)?,
     }
+    Ok(true)
 }
 
 fn on_cluster(task: ClusterTask, dirs: &Dirs) -> Result<()> {

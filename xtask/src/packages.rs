@@ -1,42 +1,53 @@
-//! Debian packages that the tests need.
+//! What the tests need of the system, and the Debian packages that bring it.
 
 use crate::sh;
-use anyhow::{Result, bail};
-use std::collections::HashSet;
+use anyhow::{Context, Result, bail};
+use std::env;
+use std::path::Path;
 use std::process::Command;
 
+/// A command, or a file by its absolute path, and the Debian package that it is in.
+pub type Need = (&'static str, &'static str);
+
 /// For building the workspace: C libraries behind rdkafka and OpenSSL.
-pub const BUILD: &[&str] = &["gcc", "g++", "make", "perl", "pkg-config", "zlib1g-dev"];
+pub const BUILD: &[Need] = &[
+    ("gcc", "gcc"),
+    ("g++", "g++"),
+    ("make", "make"),
+    ("perl", "perl"),
+    ("pkg-config", "pkg-config"),
+    ("/usr/include/zlib.h", "zlib1g-dev"),
+];
 
 /// For the test cluster.
-pub const CLUSTER: &[&str] = &[
-    "busybox-static",
-    "conntrack",
-    "containerd",
-    "containernetworking-plugins",
-    "ethtool",
-    "iproute2",
-    "nftables",
-    "openssl",
-    "runc",
-    "socat",
+pub const CLUSTER: &[Need] = &[
+    ("/bin/busybox", "busybox-static"),
+    ("conntrack", "conntrack"),
+    ("containerd", "containerd"),
+    ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("ethtool", "ethtool"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("openssl", "openssl"),
+    ("runc", "runc"),
+    ("socat", "socat"),
 ];
 
 /// For the references that results are compared with.
-pub const REFERENCE: &[&str] = &["coreutils", "mawk"];
+pub const REFERENCE: &[Need] = &[("sort", "coreutils"), ("mawk", "mawk")];
 
-/// Installs what is missing of `wanted`.
-pub fn ensure(wanted: &[&str]) -> Result<()> {
-    let missing = missing(wanted);
+/// Installs what is missing. Nothing is ever removed for it: where packages conflict, that is for the user to resolve.
+pub fn ensure(needs: &[Need]) -> Result<()> {
+    let missing: Vec<_> = needs.iter().filter(|(what, _)| !there(what)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
-    if !sh::succeeds(Command::new("apt-get").arg("--version")) {
-        bail!("these are needed and this is not a Debian system: install them by hand: {names}");
+    if !there("apt-get") {
+        bail!("this is not a Debian system: install by hand what is in its packages {names}");
     }
     if sh::output(Command::new("id").arg("-u"))?.trim() != "0" {
-        bail!("these Debian packages are missing, run as root or: sudo apt-get install {names}");
+        bail!("packages are missing and only root can install them: sudo apt-get install {names}");
     }
     eprintln!("installing {names}");
     let apt = || {
@@ -45,16 +56,25 @@ pub fn ensure(wanted: &[&str]) -> Result<()> {
         cmd
     };
     sh::output(apt().arg("update"))?;
-    sh::output(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing))?;
+    sh::output(apt().args(["install", "-y", "--no-install-recommends", "--no-remove"]).args(&missing))
+        .with_context(|| format!("installing {names}"))?;
     Ok(())
 }
 
-fn missing<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
-    let mut query = Command::new("dpkg-query");
-    query.args(["-W", "-f", "${db:Status-Status} ${Package}\n"]).args(wanted);
-    // It fails when it does not know one of them: what it printed is right all the same.
-    let out = query.output().map(|o| o.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&out);
-    let installed: HashSet<_> = text.lines().filter_map(|l| l.strip_prefix("installed ")).collect();
-    wanted.iter().copied().filter(|w| !installed.contains(w)).collect()
+fn there(what: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // A user's PATH may lack what root's has.
+    let dirs = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    dirs.into_iter().any(|d| d.join(what).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_files_are_found() {
+        assert!(there("sh") && there("/bin/sh"));
+        assert!(!there("no-such-command") && !there("/no/such/file"));
+    }
 }

@@ -36,6 +36,7 @@ pub fn build(dirs: &Dirs, targets: &[&str], built: &mut Vec<TestBinary>) -> Resu
     ]);
     let out = cmd.args(targets).stdout(Stdio::piped()).spawn().context("cannot start cargo")?.wait_with_output()?;
     built.extend(String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| test_binary(l, &dirs.root)));
+    built.sort_by(|a, b| (&a.package, &a.target).cmp(&(&b.package, &b.target)));
     if !out.status.success() {
         bail!("{}: {}", out.status, sh::show(&cmd));
     }

@@ -3,7 +3,6 @@
 use crate::sh;
 use anyhow::{Context, Result, bail};
 use std::env;
-use std::path::Path;
 use std::process::Command;
 
 /// A command, or a file by its absolute path, and the Debian package that it is in.
@@ -46,7 +45,7 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
     if !there("apt-get") {
         bail!("this is not a Debian system: install by hand what is in its packages {names}");
     }
-    if sh::output(Command::new("id").arg("-u"))?.trim() != "0" {
+    if !rustix::process::geteuid().is_root() {
         bail!("packages are missing and only root can install them: sudo apt-get install {names}");
     }
     eprintln!("installing {names}");

@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Starts the cluster unless it is up and healthy with this very configuration.
 pub fn up(dirs: &Dirs, fresh: bool) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("the test cluster needs root: use sudo -E, or name another cluster by TRIBUTARY_KUBECONFIG");
+    }
     packages::ensure(packages::CLUSTER)?;
     tools::ensure(dirs)?;
     let _lock = lock(dirs)?;

@@ -1,10 +1,13 @@
 //! OCI images without a daemon: one layer, built from files. The same input always gives the same digest.
 
+mod spec;
+
 use crate::tools::remove_dir;
 use anyhow::{Context, Result, bail};
 use flate2::{Compression, GzBuilder};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use spec::{CONFIG, Descriptor, ImageConfig, Index, LAYER, MANIFEST, Manifest, RootFs, RunConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,10 +21,6 @@ const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 
 /// The annotation with the name that containerd's import gives an image.
 const NAME: &str = "io.containerd.image.name";
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// What an image is made of. Everything in it belongs to root, so that the user it runs as cannot change it.
 #[derive(Debug)]
@@ -278,59 +277,6 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: String,
-    digest: String,
-    size: u64,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Manifest {
-    schema_version: u8,
-    media_type: String,
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Index {
-    schema_version: u8,
-    manifests: Vec<Descriptor>,
-}
-
-#[derive(Serialize)]
-struct ImageConfig<'a> {
-    architecture: &'a str,
-    os: &'a str,
-    config: RunConfig<'a>,
-    rootfs: RootFs,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct RunConfig<'a> {
-    user: &'a str,
-    env: [String; 1],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    entrypoint: &'a [String],
-    working_dir: &'a str,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: &'a BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-struct RootFs {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    diff_ids: [String; 1],
 }
 
 #[cfg(test)]

@@ -48,6 +48,10 @@ words! {
         CoordinatorReady,
         /// The job's worker pods run.
         WorkersReady,
+        /// The topic is left alone, as its annotation demands.
+        Unmanaged,
+        /// The topic is left alone, as `spec.suspend` demands.
+        ReconciliationPaused,
     }
 }
 

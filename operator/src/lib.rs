@@ -12,3 +12,4 @@ pub mod metrics;
 pub mod pipeline;
 pub mod queue;
 pub mod run;
+pub mod topic;

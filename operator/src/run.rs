@@ -14,13 +14,14 @@ use crate::{
     act::{Act, Events},
     args::Run,
     blueprint::Blueprints,
-    caches::Caches,
+    caches::{Caches, PrimaryKind},
     controller::{self, Context, Stop},
     http::{self, Shown},
     lease::Election,
     mapreducejob::{MapReduceJobs, Settings},
     metrics::Metrics,
     pipeline::Pipelines,
+    topic::{Topics, kafka::Clusters},
 };
 
 /// The lease that decides which replica acts.
@@ -115,6 +116,9 @@ fn start(context: &Arc<Context>, args: &Run, term: &Stop) -> JoinSet<()> {
     controllers.spawn(controller::run(Arc::new(Pipelines), context.clone(), workers, term.clone()));
     controllers.spawn(controller::run(Arc::new(Blueprints), context.clone(), workers, term.clone()));
     controllers.spawn(controller::run(Arc::new(jobs), context.clone(), workers, term.clone()));
+    let clusters = Clusters::new(context.act.client().clone(), context.caches.queues().of(PrimaryKind::Topic));
+    let topics = Topics::new(clusters);
+    controllers.spawn(controller::run(Arc::new(topics), context.clone(), workers, term.clone()));
     controllers
 }
 

@@ -8,6 +8,7 @@ use super::collect::{Collect, collector};
 use super::error::{BoxError, Error, lossy};
 use super::frame::{Feed, FrameError, Framer, Framing, MAX_RECORD_BYTES, Slab, Split};
 use super::operators::{Emit, EmitError, MapFn, Record, is_space};
+use super::order::MAX_PARTITIONS;
 use super::output::ByteSink;
 use super::program::Program;
 use super::segment::{SegmentIndex, SegmentWriter};
@@ -18,7 +19,7 @@ use super::spill::Spill;
 pub struct MapConfig {
     /// How records are told apart in what is fed.
     pub framing: Framing,
-    /// Partitions of the job: what [`Program::partitions`] says.
+    /// Partitions of the job: what [`Program::partitions`] says, at most 2^24.
     pub partitions: u32,
     /// Bytes of output held before a run is spilled; at least 64 KiB and at most 2 GiB are used.
     pub memory: usize,
@@ -111,7 +112,7 @@ const BAD_RECORD_BYTES: usize = 64 << 10;
 impl MapTask {
     /// A task that has read nothing yet.
     pub fn new(program: &Program, config: &MapConfig, scratch: Box<dyn Scratch>) -> Self {
-        let partitions = config.partitions.max(1);
+        let partitions = config.partitions.clamp(1, MAX_PARTITIONS);
         let memory = config.memory.clamp(MIN_MEMORY, MAX_MEMORY);
         let buffer = Buffer {
             collect: collector(program, partitions),

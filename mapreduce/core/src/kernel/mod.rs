@@ -33,6 +33,7 @@ mod partition;
 mod program;
 mod reduce;
 pub mod segment;
+mod simd;
 mod sort;
 mod spill;
 mod table;

@@ -1,5 +1,9 @@
 //! Counts of words that are integers: up to 12 or 28 bytes, in a table that touches no other memory.
 
+use super::order::Order;
+use super::partition::partition;
+use super::simd::prefetch;
+
 /// A word of up to `8 * W - 4` bytes without NUL, zeros after it: little-endian, the first byte lowest.
 pub(crate) type Key<const W: usize> = [u64; W];
 
@@ -87,12 +91,22 @@ impl<const W: usize> PackedCounts<W> {
         }
     }
 
+    /// Where the search for a word begins; it is brought near. Valid until room is made.
+    #[inline]
+    pub(crate) fn locate(&self, key: &Key<W>) -> usize {
+        let home = hash(key) & self.slots.len().wrapping_sub(1);
+        if let Some(slot) = self.slots.get(home) {
+            prefetch(slot);
+        }
+        home
+    }
+
     /// Counts a word for which there is room; `false` if its counter was full: it is at 0 now.
     #[inline]
-    pub(crate) fn add(&mut self, key: Key<W>) -> bool {
+    pub(crate) fn add(&mut self, key: Key<W>, home: usize) -> bool {
         let Self { slots, used } = self;
         let mask = slots.len() - 1;
-        let mut at = hash(&key) & mask;
+        let mut at = home;
         loop {
             let slot = &mut slots[at];
             if same(slot, &key) {
@@ -145,16 +159,18 @@ fn same<const W: usize>(slot: &Key<W>, key: &Key<W>) -> bool {
 }
 
 /// A word and how often it was counted.
-pub(crate) struct Slot<const W: usize>(Key<W>);
+pub(crate) struct Slot<const W: usize>(pub(crate) Key<W>);
 
 impl<const W: usize> Slot<W> {
     pub(crate) fn count(&self) -> u64 {
         self.0[W - 1] >> 32
     }
 
-    /// The first 8 bytes, as [`super::order::prefix`] has them.
-    pub(crate) fn prefix(&self) -> u64 {
-        self.0[0].swap_bytes()
+    /// What the word is sorted by.
+    pub(crate) fn order(&self, partitions: u32, index: usize) -> Order {
+        let mut buffer = [0; 32];
+        let word = self.bytes(&mut buffer);
+        Order::with_prefix(partition(word, partitions), self.0[0].swap_bytes(), word.len(), index)
     }
 
     /// The word, in a buffer.

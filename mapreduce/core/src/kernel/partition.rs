@@ -7,11 +7,19 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A wire contract: every worker of a job, of whatever version, must agree on it. `partitions` of 0 counts as 1.
 #[inline]
 pub fn partition(key: &[u8], partitions: u32) -> u32 {
-    if partitions <= 1 {
-        return 0;
-    }
+    if partitions <= 1 { 0 } else { of_hash(hash(key), partitions) }
+}
+
+#[inline]
+pub(crate) fn hash(key: &[u8]) -> u64 {
+    xxh3_64(key)
+}
+
+/// The partition of a key with this hash.
+#[inline]
+pub(crate) fn of_hash(hash: u64, partitions: u32) -> u32 {
     // The remainder is below a u32.
-    (xxh3_64(key) % u64::from(partitions)) as u32
+    (hash % u64::from(partitions.max(1))) as u32
 }
 
 #[cfg(test)]

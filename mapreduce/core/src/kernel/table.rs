@@ -1,12 +1,11 @@
 //! The combine table: one accumulator a key, keys in an arena, hashes stored.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::collect::{Collect, bad_value};
 use super::combine::{Combine, overflow};
 use super::error::Error;
 use super::operators::EmitError;
-use super::order::{self, index_of, pack, partition_of, prefix};
+use super::order::{self, Keys, Order};
+use super::partition::{hash, of_hash};
 use super::segment::SegmentWriter;
 
 struct Entry<A> {
@@ -35,7 +34,7 @@ impl<C: Combine> CombineTable<C> {
 
     /// Merges an accumulator into the key's.
     pub(crate) fn merge(&mut self, key: &[u8], acc: C::Acc) -> Result<(), Error> {
-        let hash = xxh3_64(key);
+        let hash = hash(key);
         let mask = self.slots.len() - 1;
         let tag = hash & TAG;
         let mut at = hash as usize & mask;
@@ -106,13 +105,18 @@ impl<A: Copy> Entries<A> {
         self.entries[index].acc
     }
 
-    /// Appends what the entries are sorted by, their indices from the end of `order` on.
-    pub(crate) fn append_order(&self, partitions: u32, order: &mut Vec<u128>) {
-        let partitions = u64::from(partitions.max(1));
+    /// Appends what the entries are sorted by, their indices from the end of `orders` on.
+    pub(crate) fn append_order(&self, partitions: u32, orders: &mut Vec<Order>) {
         for (index, entry) in self.entries.iter().enumerate() {
-            let partition = (entry.hash % partitions) as u32;
-            order.push(pack(partition, prefix(self.key(index)), order.len() as u32));
+            let partition = of_hash(entry.hash, partitions);
+            orders.push(Order::new(partition, self.key(index), orders.len()));
         }
+    }
+}
+
+impl<A: Copy> Keys for Entries<A> {
+    fn with_key<R>(&self, index: usize, take: impl FnOnce(&[u8]) -> R) -> R {
+        take(self.key(index))
     }
 }
 
@@ -128,7 +132,7 @@ impl<C: Combine> Collect for CombineTable<C> {
         let growing = if self.entries.len() * 8 > self.slots.len() * 3 { 3 } else { 1 };
         self.slots.len() * 8 * growing
             + self.entries.capacity() * size_of::<Entry<C::Acc>>()
-            + self.entries.len() * size_of::<u128>()
+            + self.entries.len() * size_of::<Order>()
             + self.arena.capacity()
     }
 
@@ -138,16 +142,15 @@ impl<C: Combine> Collect for CombineTable<C> {
 
     fn drain(&mut self, out: &mut SegmentWriter<'_>) -> Result<(), Error> {
         let held = self.take();
-        let mut order = Vec::with_capacity(held.len());
-        held.append_order(self.partitions, &mut order);
-        order::sort(&mut order, |a, b| held.key(a).cmp(held.key(b)));
+        let mut orders = Vec::with_capacity(held.len());
+        held.append_order(self.partitions, &mut orders);
+        order::sort(&mut orders, &held);
         let mut value = Vec::new();
-        for packed in order {
-            let index = index_of(packed);
+        for order in orders {
             value.clear();
-            self.operator.encode(held.acc(index), &mut value);
-            out.partition(partition_of(packed))?;
-            out.push(held.key(index), &value)?;
+            self.operator.encode(held.acc(order.index()), &mut value);
+            out.partition(order.partition())?;
+            out.push(held.key(order.index()), &value)?;
         }
         Ok(())
     }

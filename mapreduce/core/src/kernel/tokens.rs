@@ -1,7 +1,7 @@
 //! Words of a text, found by bit masks of white space, 64 bytes at a time (the technique of simdjson: Langdale and
 //! Lemire, VLDB Journal 2019).
 
-use super::operators::is_space;
+use super::simd::space_mask;
 
 /// Bytes that are looked at before their words are given on.
 const BATCH: usize = 4096;
@@ -32,19 +32,6 @@ pub(crate) fn for_each_batch<E>(text: &[u8], mut batch: impl FnMut(&[u32]) -> Re
         count -= whole;
     }
     if in_word == 1 { batch(&[edges[0], text.len() as u32]) } else { Ok(()) }
-}
-
-/// A bit a byte, set for white space.
-#[inline]
-fn space_mask(block: &[u8; 64]) -> u64 {
-    let mut flags = [0u8; 64];
-    for (flag, &byte) in flags.iter_mut().zip(block) {
-        *flag = u8::from(is_space(byte));
-    }
-    let (words, _) = flags.as_chunks::<8>();
-    // The product's top byte has the lowest bit of each byte.
-    let gather = |word: &[u8; 8]| u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    words.iter().rev().fold(0, |mask, word| mask << 8 | gather(word))
 }
 
 /// Appends the positions where words begin and end. `in_word` is 1 if the byte before belongs to a word, and so is

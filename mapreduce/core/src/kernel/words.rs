@@ -5,12 +5,17 @@ use super::collect::Collect;
 use super::combine::{Combine, overflow};
 use super::error::Error;
 use super::operators::EmitError;
-use super::order::{self, index_of, may_equal, pack, partition_of};
+use super::order::{self, Keys, Order};
 use super::packed::{PackedCounts, Slot, key};
-use super::partition::partition;
 use super::segment::SegmentWriter;
+use super::simd::prefetch;
 use super::table::{CombineTable, Entries};
 use super::tokens::{BATCH_WORDS, for_each_batch};
+
+/// Words that are cut out before they are counted.
+const AT_ONCE: usize = 32;
+/// What a full counter and one more make.
+const COUNTER_FULL: u64 = 1 << 32;
 
 /// Counts words for an operator over the value 1.
 pub(crate) struct WordCounter<C: Combine> {
@@ -30,18 +35,32 @@ impl<C: Combine> WordCounter<C> {
     fn count(&mut self, text: &[u8], edges: &[u32]) -> Result<(), Error> {
         self.short.reserve(BATCH_WORDS);
         self.medium.reserve(BATCH_WORDS);
-        for &[start, end] in edges.as_chunks::<2>().0 {
-            let (start, end) = (start as usize, end as usize);
-            let counted = if let Some(key) = key(text, start, end) {
-                self.short.add(key)
-            } else if let Some(key) = key(text, start, end) {
-                self.medium.add(key)
-            } else {
-                self.add_long(&text[start..end], 1)?;
-                continue;
-            };
-            if !counted {
-                self.add_long(&text[start..end], u64::from(u32::MAX) + 1)?;
+        // Two passes, so that the slots are on their way while the next words are cut out.
+        let mut short = [([0; 2], 0); AT_ONCE];
+        let mut medium = [([0; 4], 0); AT_ONCE];
+        for edges in edges.chunks(2 * AT_ONCE) {
+            let (mut shorts, mut mediums) = (0, 0);
+            for &[start, end] in edges.as_chunks::<2>().0 {
+                let (start, end) = (start as usize, end as usize);
+                if let Some(key) = key(text, start, end) {
+                    short[shorts] = (key, self.short.locate(&key));
+                    shorts += 1;
+                } else if let Some(key) = key(text, start, end) {
+                    medium[mediums] = (key, self.medium.locate(&key));
+                    mediums += 1;
+                } else {
+                    self.add_long(&text[start..end], 1)?;
+                }
+            }
+            for &(key, home) in &short[..shorts] {
+                if !self.short.add(key, home) {
+                    self.add_long(Slot(key).bytes(&mut [0; 32]), COUNTER_FULL)?;
+                }
+            }
+            for &(key, home) in &medium[..mediums] {
+                if !self.medium.add(key, home) {
+                    self.add_long(Slot(key).bytes(&mut [0; 32]), COUNTER_FULL)?;
+                }
             }
         }
         Ok(())
@@ -82,24 +101,28 @@ impl<C: Combine> Collect for WordCounter<C> {
     fn drain(&mut self, out: &mut SegmentWriter<'_>) -> Result<(), Error> {
         let operator = self.operator;
         let held = Held { short: self.short.take(), medium: self.medium.take(), long: self.long.take() };
-        let mut order = held.order(self.partitions);
-        order::sort(&mut order, |a, b| held.key(a, &mut [0; 32]).cmp(held.key(b, &mut [0; 32])));
+        let mut orders = held.orders(self.partitions);
+        order::sort(&mut orders, &held);
         let mut value = Vec::new();
-        let mut next = order.iter().copied().peekable();
-        while let Some(packed) = next.next() {
-            let mut buffer = [0; 32];
-            let key = held.key(index_of(packed), &mut buffer);
-            let mut acc = held.acc(operator, index_of(packed))?;
-            // A word is in two tables if its counter was full or it stood beside a NUL.
-            let same = |other: u128| may_equal(packed, other) && held.key(index_of(other), &mut [0; 32]) == key;
-            while let Some(other) = next.next_if(|&other| same(other)) {
-                let other = held.acc(operator, index_of(other))?;
-                operator.merge(&mut acc, other).map_err(|_| overflow(operator, key))?;
+        let mut ahead = orders.iter().skip(AT_ONCE);
+        let mut next = orders.iter().copied().peekable();
+        while let Some(order) = next.next() {
+            if let Some(slot) = ahead.next().and_then(|order| held.short.get(order.index())) {
+                prefetch(slot);
             }
-            value.clear();
-            operator.encode(acc, &mut value);
-            out.partition(partition_of(packed))?;
-            out.push(key, &value)?;
+            held.with_key(order.index(), |key| {
+                let mut acc = held.acc(operator, order.index())?;
+                // A word is in two tables if its counter was full or it stood beside a NUL.
+                let same = |other: Order| order.may_equal(other) && held.with_key(other.index(), |other| other == key);
+                while let Some(other) = next.next_if(|&other| same(other)) {
+                    let other = held.acc(operator, other.index())?;
+                    operator.merge(&mut acc, other).map_err(|_| overflow(operator, key))?;
+                }
+                value.clear();
+                operator.encode(acc, &mut value);
+                out.partition(order.partition())?;
+                out.push(key, &value)
+            })?;
         }
         Ok(())
     }
@@ -113,28 +136,16 @@ struct Held<C: Combine> {
 }
 
 impl<C: Combine> Held<C> {
-    fn order(&self, partitions: u32) -> Vec<u128> {
-        let mut buffer = [0; 32];
-        let mut order = Vec::with_capacity(self.short.len() + self.medium.len() + self.long.len());
+    fn orders(&self, partitions: u32) -> Vec<Order> {
+        let mut orders = Vec::with_capacity(self.short.len() + self.medium.len() + self.long.len());
         for slot in &self.short {
-            let partition = partition(slot.bytes(&mut buffer), partitions);
-            order.push(pack(partition, slot.prefix(), order.len() as u32));
+            orders.push(slot.order(partitions, orders.len()));
         }
         for slot in &self.medium {
-            let partition = partition(slot.bytes(&mut buffer), partitions);
-            order.push(pack(partition, slot.prefix(), order.len() as u32));
+            orders.push(slot.order(partitions, orders.len()));
         }
-        self.long.append_order(partitions, &mut order);
-        order
-    }
-
-    fn key<'a>(&'a self, index: usize, buffer: &'a mut [u8; 32]) -> &'a [u8] {
-        let past_short = index.wrapping_sub(self.short.len());
-        match (self.short.get(index), self.medium.get(past_short)) {
-            (Some(slot), _) => slot.bytes(buffer),
-            (_, Some(slot)) => slot.bytes(buffer),
-            _ => self.long.key(past_short - self.medium.len()),
-        }
+        self.long.append_order(partitions, &mut orders);
+        orders
     }
 
     fn acc(&self, operator: C, index: usize) -> Result<C::Acc, Error> {
@@ -144,6 +155,18 @@ impl<C: Combine> Held<C> {
             (_, Some(slot)) => slot.count(),
             _ => return Ok(self.long.acc(past_short - self.medium.len())),
         };
-        operator.ones(count).map_err(|_| overflow(operator, self.key(index, &mut [0; 32])))
+        operator.ones(count).map_err(|_| self.with_key(index, |key| overflow(operator, key)))
+    }
+}
+
+impl<C: Combine> Keys for Held<C> {
+    #[inline]
+    fn with_key<R>(&self, index: usize, take: impl FnOnce(&[u8]) -> R) -> R {
+        let past_short = index.wrapping_sub(self.short.len());
+        match (self.short.get(index), self.medium.get(past_short)) {
+            (Some(slot), _) => take(slot.bytes(&mut [0; 32])),
+            (_, Some(slot)) => take(slot.bytes(&mut [0; 32])),
+            _ => take(self.long.key(past_short - self.medium.len())),
+        }
     }
 }

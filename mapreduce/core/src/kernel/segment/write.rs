@@ -105,6 +105,16 @@ impl<'a> SegmentWriter<'a> {
     }
 }
 
+/// How many first bytes are the same.
+#[inline]
 fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    for (at, (x, y)) in words.enumerate() {
+        let difference = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if difference != 0 {
+            return 8 * at + difference.trailing_zeros() as usize / 8;
+        }
+    }
+    let whole = a.len().min(b.len()) & !7;
+    whole + a[whole..].iter().zip(&b[whole..]).take_while(|(x, y)| x == y).count()
 }

@@ -1,3 +1,7 @@
 //! The command `tributary`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tributary_cli::main("tributary")
+}

@@ -27,8 +27,8 @@ fn a_misspelled_field_is_said_once_with_what_was_meant() {
     assert_eq!(
         complaints(&text),
         [
-            "x.yaml:9:9: Pipeline p: spec.blueprint.components[0].templte: unknown field `templte` (did you mean `template`?)",
-            "x.yaml:10:3: Pipeline p: spec.stors: unknown field `stors` (did you mean `stores`?)",
+            "x.yaml:9:9: Pipeline p: spec.blueprint.components[0].templte: there is no field `templte` here (did you mean `template`?)",
+            "x.yaml:10:3: Pipeline p: spec.stors: there is no field `stors` here (did you mean `stores`?)",
         ]
     );
 }
@@ -36,19 +36,19 @@ fn a_misspelled_field_is_said_once_with_what_was_meant() {
 #[test]
 fn types_enumerations_patterns_and_limits_are_checked() {
     let cases = [
-        ("  suspend: maybe\n  blueprintRef: {name: b}\n", "6:3", "must be true or false, but is the string `maybe`"),
+        ("  suspend: maybe\n  blueprintRef: {name: b}\n", "6:3", "must be of type boolean, not a string"),
         ("  updatePolicy: automatic\n  blueprintRef: {name: b}\n", "6:3", "(did you mean `Automatic`?)"),
-        ("  revision: 0\n  blueprintRef: {name: b}\n", "6:3", "0 is less than 1"),
-        ("  revision: 1.5\n  blueprintRef: {name: b}\n", "6:3", "must be a whole number, but is 1.5"),
-        ("  blueprintRef: 5\n", "6:3", "must be an object, but is 5"),
-        ("  blueprintRef: {name: \"\"}\n", "6:18", "must not be empty"),
-        ("  blueprintRef: {}\n", "6:3", "the field `name` is missing"),
-        ("  blueprint: {components: []}\n", "6:15", "has 0 items, at least 1 are needed"),
-        ("  blueprint:\n    components: [{name: A_b, template: {}}]\n", "7:19", "`A_b` does not match"),
+        ("  revision: 0\n  blueprintRef: {name: b}\n", "6:3", "must be 1 or more, but is 0"),
+        ("  revision: 1.5\n  blueprintRef: {name: b}\n", "6:3", "must be of type integer, not a number"),
+        ("  blueprintRef: 5\n", "6:3", "must be of type object, not an integer"),
+        ("  blueprintRef: {name: \"\"}\n", "6:18", "must have at least 1 characters, but has 0"),
+        ("  blueprintRef: {}\n", "6:3", "spec.blueprintRef.name: is required"),
+        ("  blueprint: {components: []}\n", "6:15", "must have at least 1 elements, but has 0"),
+        ("  blueprint:\n    components: [{name: A_b, template: {}}]\n", "7:19", "\"A_b\" does not match"),
         (
             "  blueprint:\n    components:\n      - {name: a, template: {}}\n      - {name: a, template: {}}\n",
             "9:10",
-            "a stands there twice: spec.blueprint.components[0] has it already",
+            "`a` stands there twice: spec.blueprint.components[0] has it already",
         ),
     ];
     for (spec, place, reason) in cases {
@@ -93,8 +93,8 @@ fn names_kinds_and_versions_are_checked() {
         ),
         (good.replace("kind: Pipeline\n", ""), "1:1", "the field `kind` is missing"),
         (good.replace("name: p", "name: P_1"), "4:3", "`P_1` is no name"),
-        (good.replace("name: p", "nmae: p"), "4:3", "unknown field `nmae` (did you mean `name`?)"),
-        (good.replace("name: p", "{name: p, labels: {a: 1}}"), "4:22", "must be a string, but is 1"),
+        (good.replace("name: p", "nmae: p"), "4:3", "there is no field `nmae` here (did you mean `name`?)"),
+        (good.replace("name: p", "{name: p, labels: {a: 1}}"), "4:22", "must be of type string, not an integer"),
         ("a: b: c\n".to_owned(), "1:", "mapping values"),
         ("just text\n".to_owned(), "1:1", "the field `apiVersion` is missing"),
     ];
@@ -143,7 +143,7 @@ fn what_is_right_is_there_beside_what_is_wrong() {
     fs::write(dir.path().join("x.yaml"), text).unwrap();
     let (manifests, complaints) = load(&[dir.path().to_owned()]);
     assert_eq!(manifests.pipelines.len(), 1);
-    assert!(complaints[0].to_string().contains("Pipeline q: spec.nothing: unknown field"), "{}", complaints[0]);
+    assert!(complaints[0].to_string().contains("Pipeline q: spec.nothing: there is no field"), "{}", complaints[0]);
 }
 
 #[test]

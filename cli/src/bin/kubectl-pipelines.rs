@@ -1,3 +1,7 @@
 //! The command `kubectl pipelines`: `tributary` by the name that kubectl looks for.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tributary_cli::main("kubectl pipelines")
+}

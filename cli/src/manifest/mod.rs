@@ -2,8 +2,7 @@
 
 mod object;
 pub mod path;
-mod rules;
-pub mod schema;
+mod schema;
 pub mod yaml;
 
 use std::fmt;
@@ -14,7 +13,7 @@ use std::path::{Path as FilePath, PathBuf};
 use serde::Serialize;
 use tributary_crds::{Blueprint, Pipeline};
 
-use path::Path;
+pub(crate) use object::faults;
 use yaml::{Node, Place};
 
 /// What files hold.
@@ -90,18 +89,18 @@ impl fmt::Display for Complaint {
 
 impl<T> Loaded<T> {
     /// A complaint about the part of the object that `path` leads to.
-    pub fn complaint(&self, object: &str, path: &Path, code: &str, message: String) -> Complaint {
+    pub fn complaint(&self, object: &str, path: &str, code: &str, message: String) -> Complaint {
         complaint(&self.file, self.node.locate(path), object, path, code, message)
     }
 }
 
-fn complaint(file: &FilePath, place: Place, object: &str, path: &Path, code: &str, message: String) -> Complaint {
+fn complaint(file: &FilePath, place: Place, object: &str, path: &str, code: &str, message: String) -> Complaint {
     Complaint {
         file: file.to_owned(),
         line: place.line,
         column: place.column,
         object: object.into(),
-        path: path.to_string(),
+        path: path.into(),
         code: code.into(),
         message,
         suggestion: None,
@@ -122,7 +121,7 @@ pub fn load(paths: &[PathBuf]) -> (Manifests, Vec<Complaint>) {
 }
 
 fn unreadable(file: &FilePath, reason: String) -> Complaint {
-    complaint(file, Place::START, "", &Path::default(), "Unreadable", reason)
+    complaint(file, Place::START, "", "", "Unreadable", reason)
 }
 
 fn files(path: &FilePath) -> Result<Vec<PathBuf>, String> {
@@ -154,13 +153,13 @@ fn read(file: &FilePath, manifests: &mut Manifests, complaints: &mut Vec<Complai
         Ok(Err(e)) => {
             let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() as u64 + 1;
             let place = Place { line, column: 1 };
-            complaints.push(complaint(file, place, "", &Path::default(), "Syntax", "is not UTF-8 text".into()));
+            complaints.push(complaint(file, place, "", "", "Syntax", "is not UTF-8 text".into()));
             return;
         }
         Err(e) => return complaints.push(unreadable(file, e.to_string())),
     };
     match yaml::documents(&text) {
         Ok(nodes) => nodes.into_iter().for_each(|node| object::take(file, node, manifests, complaints)),
-        Err(e) => complaints.push(complaint(file, e.place, "", &Path::default(), "Syntax", e.message)),
+        Err(e) => complaints.push(complaint(file, e.place, "", "", "Syntax", e.message)),
     }
 }

@@ -2,16 +2,14 @@
 
 use std::path::Path as FilePath;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrBool,
-};
-use regex::Regex;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tributary_blueprints::Code;
+use tributary_blueprints::openapi::Finding;
+use tributary_blueprints::problem::nearest;
 use tributary_crds::{API_VERSION, GROUP};
 
-use super::path::Path;
-use super::schema::{self, Fault, nearest};
+use super::schema;
 use super::yaml::{Node, Tree};
 use super::{Complaint, Loaded, Manifests, Other, complaint};
 
@@ -19,7 +17,7 @@ use super::{Complaint, Loaded, Manifests, Other, complaint};
 pub(super) fn take(file: &FilePath, node: Node, manifests: &mut Manifests, complaints: &mut Vec<Complaint>) {
     let mut value = node.value();
     let mut wrong = |message: String| {
-        complaints.push(complaint(file, node.place, "", &Path::default(), "NoObject", message));
+        complaints.push(complaint(file, node.place, "", "", "NoObject", message));
     };
     let owned = |path: &[&str]| text(&value, path).map(str::to_owned);
     let (Some(api_version), Some(kind)) = (owned(&["apiVersion"]), owned(&["kind"])) else {
@@ -42,11 +40,10 @@ pub(super) fn take(file: &FilePath, node: Node, manifests: &mut Manifests, compl
     let label = format!("{kind} {name}").trim_end().to_owned();
     let found: Vec<_> = faults(&api_version, &kind, &mut value)
         .into_iter()
-        .map(|fault| {
-            let message = fault.message;
-            let mut found = complaint(file, node.locate(&fault.path), &label, &fault.path, "Schema", message);
-            found.suggestion = fault.suggestion;
-            found
+        .map(|f| {
+            let place = node.locate(&f.path);
+            let complaint = complaint(file, place, &label, &f.path, f.code.as_str(), f.message);
+            Complaint { suggestion: f.suggestion, ..complaint }
         })
         .collect();
     if !found.is_empty() {
@@ -61,7 +58,7 @@ pub(super) fn take(file: &FilePath, node: Node, manifests: &mut Manifests, compl
         }
     };
     if let Err(reason) = taken {
-        complaints.push(complaint(file, node.place, &label, &Path::default(), "Schema", reason));
+        complaints.push(complaint(file, node.place, &label, "", "Unreadable", reason));
     }
 }
 
@@ -75,82 +72,72 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
 }
 
 /// Everything that the apiserver would refuse in an object of our group. Null fields that it would drop are taken out.
-pub(crate) fn faults(api_version: &str, kind: &str, value: &mut Value) -> Vec<Fault> {
+pub(crate) fn faults(api_version: &str, kind: &str, value: &mut Value) -> Vec<Finding> {
     let crds = tributary_crds::schema::all();
     let Some(crd) = crds.iter().find(|crd| crd.spec.names.kind == kind) else {
-        let mut fault = Fault::new(&Path::default().field("kind"), format!("the group {GROUP} has no kind `{kind}`"));
-        fault.suggestion = nearest(kind, crds.iter().map(|crd| crd.spec.names.kind.as_str()));
-        return vec![fault];
+        let suggestion = nearest(kind, crds.iter().map(|crd| crd.spec.names.kind.as_str()));
+        let message = format!("the group {GROUP} has no kind `{kind}`");
+        return vec![Finding { code: Code::UnknownKind, path: "kind".into(), message, suggestion }];
     };
     if api_version != API_VERSION {
-        let mut fault =
-            Fault::new(&Path::default().field("apiVersion"), format!("{kind} has no version `{api_version}`"));
-        fault.suggestion = Some(API_VERSION.into());
-        return vec![fault];
+        let message = format!("{kind} has no version `{api_version}`");
+        let suggestion = Some(API_VERSION.to_owned());
+        return vec![Finding { code: Code::UnknownKind, path: "apiVersion".into(), message, suggestion }];
     }
-    let Some(schema) = whole_schema(crd) else { return Vec::new() };
-    schema::prune_nulls(&schema, value);
-    let mut faults = schema::check(&schema, value);
-    faults.extend(metadata_faults(value));
-    faults
+    let mut schema = crd.spec.versions.first().map(|v| json!(v.schema)).unwrap_or_default()["openAPIV3Schema"].take();
+    whole(&mut schema);
+    let mut found = schema::check(&schema, value);
+    found.extend(names(value));
+    found
 }
 
-/// The schema of the whole object: what the CustomResourceDefinition says, and what every object has.
-fn whole_schema(crd: &CustomResourceDefinition) -> Option<JSONSchemaProps> {
-    let version = crd.spec.versions.first()?;
-    let mut schema = version.schema.as_ref()?.open_api_v3_schema.clone()?;
-    let properties = schema.properties.get_or_insert_default();
-    for name in ["apiVersion", "kind"] {
-        properties.insert(name.into(), JSONSchemaProps { type_: Some("string".into()), ..Default::default() });
+/// Adds what every object has to what the CustomResourceDefinition says.
+fn whole(schema: &mut Value) {
+    let string = || json!({"type": "string"});
+    let strings = || json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let open = || json!({"x-kubernetes-preserve-unknown-fields": true});
+    let mut fields = Map::new();
+    for name in ["name", "namespace", "generateName", "uid", "resourceVersion", "creationTimestamp", "selfLink"] {
+        fields.insert(name.into(), string());
     }
-    properties.insert("metadata".into(), object_meta());
-    schema.required.get_or_insert_default().push("metadata".into());
-    Some(schema)
-}
-
-fn object_meta() -> JSONSchemaProps {
-    let string = || JSONSchemaProps { type_: Some("string".into()), ..Default::default() };
-    let open = || JSONSchemaProps { x_kubernetes_preserve_unknown_fields: Some(true), ..Default::default() };
-    let strings = || JSONSchemaProps {
-        type_: Some("object".into()),
-        additional_properties: Some(JSONSchemaPropsOrBool::Schema(Box::new(string()))),
-        ..Default::default()
-    };
-    let texts = ["name", "namespace", "generateName", "uid", "resourceVersion", "creationTimestamp", "selfLink"];
+    for name in ["labels", "annotations"] {
+        fields.insert(name.into(), strings());
+    }
     let others = ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "finalizers", "managedFields"];
-    let mut fields: Vec<(&str, JSONSchemaProps)> = texts.into_iter().map(|n| (n, string())).collect();
-    fields.extend(others.into_iter().chain(["ownerReferences"]).map(|n| (n, open())));
-    fields.extend(["labels", "annotations"].into_iter().map(|n| (n, strings())));
-    JSONSchemaProps {
-        type_: Some("object".into()),
-        properties: Some(fields.into_iter().map(|(n, s)| (n.to_owned(), s)).collect()),
-        ..Default::default()
+    for name in others.into_iter().chain(["ownerReferences"]) {
+        fields.insert(name.into(), open());
+    }
+    schema["properties"]["apiVersion"] = string();
+    schema["properties"]["kind"] = string();
+    schema["properties"]["metadata"] = json!({"type": "object", "required": ["name"], "properties": fields});
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.push("metadata".into());
     }
 }
 
-/// The names: RFC 1123 subdomain for the object, RFC 1123 label for its namespace.
-fn metadata_faults(value: &Value) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
-    let metadata = Path::default().field("metadata");
-    let mut check = |field: &str, pattern: String, max: usize, rule: &str| {
-        let path = metadata.field(field);
-        match text(value, &["metadata", field]) {
-            None if field == "name" && value["metadata"]["generateName"] == json!(null) => {
-                faults.push(Fault::new(&metadata, "the field `name` is missing"));
-            }
-            Some(name) if name.len() > max => {
-                faults.push(Fault::new(&path, format!("has {} characters, at most {max} are allowed", name.len())));
-            }
-            Some(name) if !Regex::new(&pattern).is_ok_and(|r| r.is_match(name)) => {
-                faults.push(Fault::new(&path, format!("`{name}` is no name: it must consist of {rule}")));
-            }
-            _ => {}
-        }
+/// What is wrong with the names: RFC 1123 subdomain for the object, RFC 1123 label for its namespace.
+fn names(value: &Value) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |path: &str, message: String| {
+        found.push(Finding { code: Code::BadName, path: path.into(), message, suggestion: None });
     };
-    let rule = "lower case letters, digits, `-` and `.`, and begin and end with a letter or digit";
-    check("name", format!(r"^{label}(\.{label})*$"), 253, rule);
-    let rule = "lower case letters, digits and `-`, and begin and end with a letter or digit";
-    check("namespace", format!("^{label}$"), 63, rule);
-    faults
+    if let Some(name) = text(value, &["metadata", "name"])
+        && (name.len() > 253 || !name.split('.').all(is_label))
+    {
+        let rule = "at most 253 lower case letters, digits, `-` and `.`, a letter or digit at both ends of each part";
+        add("metadata.name", format!("`{name}` is no name: it must consist of {rule}"));
+    }
+    if let Some(name) = text(value, &["metadata", "namespace"]).filter(|name| name.len() > 63 || !is_label(name)) {
+        let rule = "at most 63 lower case letters, digits and `-`, a letter or digit at both ends";
+        add("metadata.namespace", format!("`{name}` is no namespace: it must consist of {rule}"));
+    }
+    found
+}
+
+fn is_label(text: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.first().copied().is_some_and(plain)
+        && bytes.last().copied().is_some_and(plain)
+        && bytes.iter().all(|c| plain(*c) || *c == b'-')
 }

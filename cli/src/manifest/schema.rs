@@ -2,51 +2,50 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
-};
-use regex::Regex;
 use serde_json::Value;
+use tributary_blueprints::Code;
+use tributary_blueprints::expr::scope::OneName;
+use tributary_blueprints::expr::{Expression, child_path};
+use tributary_blueprints::openapi::{self, Finding, Strings};
 
-use super::path::Path;
-use super::rules;
-
-/// What is wrong with an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Where in the object.
-    pub path: Path,
-    /// What and why.
-    pub message: String,
-    /// What may have been meant.
-    pub suggestion: Option<String>,
-}
-
-impl Fault {
-    /// A fault that suggests nothing.
-    pub fn new(path: &Path, message: impl Into<String>) -> Self {
-        Self { path: path.clone(), message: message.into(), suggestion: None }
-    }
-}
-
-/// Every fault of `value`: first what the schema says of its shape and, only where that is right, its CEL rules on
-/// the value with its defaults filled in.
-pub fn check(schema: &JSONSchemaProps, value: &Value) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    walk(schema, value, &Path::default(), &mut faults);
-    if faults.is_empty() {
+/// Every fault of `value`: first what the schema says of its shape and, only where that is right, its CEL rules on the
+/// value with its defaults filled in. Null fields that may not be null are taken out first, as the apiserver does.
+pub fn check(schema: &Value, value: &mut Value) -> Vec<Finding> {
+    prune_nulls(schema, value);
+    let mut found = Vec::new();
+    openapi::check(value, schema, "", Strings::Literal, &mut found);
+    let mut found = without_echoes(found);
+    repeated(schema, value, "", &mut found);
+    if found.is_empty() {
         let mut filled = value.clone();
-        fill_defaults(schema, &mut filled);
-        rules::check(schema, &filled, &Path::default(), &mut faults);
+        openapi::apply_defaults(&mut filled, schema);
+        rules(schema, &filled, "", &mut found);
     }
-    faults
+    for finding in &mut found {
+        finding.path = finding.path.trim_start_matches('.').to_owned();
+    }
+    found
 }
 
-/// Takes out null fields that may not be null, as the apiserver does before it looks any further.
-pub fn prune_nulls(schema: &JSONSchemaProps, value: &mut Value) {
+/// A required field that stands there misspelled is one fault, not two.
+fn without_echoes(found: Vec<Finding>) -> Vec<Finding> {
+    let meant: Vec<String> = found
+        .iter()
+        .filter(|f| f.code == Code::UnknownField)
+        .filter_map(|f| Some(child_path(parent(&f.path), f.suggestion.as_deref()?)))
+        .collect();
+    found.into_iter().filter(|f| f.code != Code::MissingField || !meant.contains(&f.path)).collect()
+}
+
+fn parent(path: &str) -> &str {
+    path.rfind(['.', '[']).map_or("", |end| &path[..end])
+}
+
+fn prune_nulls(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            let absent = |child: &JSONSchemaProps| child.nullable != Some(true) && has_type(child);
+            let typed = |s: &Value| s.get("type").is_some() || s.get("x-kubernetes-int-or-string").is_some();
+            let absent = |s: &Value| typed(s) && s.get("nullable") != Some(&Value::Bool(true));
             fields.retain(|name, field| !field.is_null() || !field_schema(schema, name).is_some_and(absent));
             for (name, field) in fields.iter_mut() {
                 if let Some(child) = field_schema(schema, name) {
@@ -55,7 +54,7 @@ pub fn prune_nulls(schema: &JSONSchemaProps, value: &mut Value) {
             }
         }
         Value::Array(items) => {
-            if let Some(child) = item_schema(schema) {
+            if let Some(child) = schema.get("items") {
                 items.iter_mut().for_each(|item| prune_nulls(child, item));
             }
         }
@@ -63,213 +62,85 @@ pub fn prune_nulls(schema: &JSONSchemaProps, value: &mut Value) {
     }
 }
 
-fn has_type(schema: &JSONSchemaProps) -> bool {
-    schema.type_.is_some() || schema.x_kubernetes_int_or_string == Some(true)
+fn field_schema<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    let others = schema.get("additionalProperties").filter(|s| s.is_object());
+    schema.get("properties").and_then(|p| p.get(name)).or(others)
 }
 
-/// Fills in what `default` says, as the apiserver does when it reads an object.
-pub fn fill_defaults(schema: &JSONSchemaProps, value: &mut Value) {
+/// Calls `visit` with every part of `value` that the schema describes, and its path.
+fn each_part(schema: &Value, value: &Value, path: &str, visit: &mut dyn FnMut(&Value, &Value, &str)) {
+    visit(schema, value, path);
     match value {
         Value::Object(fields) => {
-            for (name, child) in schema.properties.iter().flatten() {
-                if let (None, Some(default)) = (fields.get(name), &child.default) {
-                    fields.insert(name.clone(), default.0.clone());
-                }
-            }
-            for (name, field) in fields.iter_mut() {
+            for (name, field) in fields {
                 if let Some(child) = field_schema(schema, name) {
-                    fill_defaults(child, field);
+                    each_part(child, field, &child_path(path, name), visit);
                 }
             }
         }
         Value::Array(items) => {
-            if let Some(child) = item_schema(schema) {
-                items.iter_mut().for_each(|item| fill_defaults(child, item));
+            if let Some(child) = schema.get("items") {
+                for (i, item) in items.iter().enumerate() {
+                    each_part(child, item, &format!("{path}[{i}]"), visit);
+                }
             }
         }
         _ => {}
     }
 }
 
-/// The schema of a field, be it declared by name or for every name.
-pub(super) fn field_schema<'a>(schema: &'a JSONSchemaProps, name: &str) -> Option<&'a JSONSchemaProps> {
-    match schema.properties.as_ref().and_then(|p| p.get(name)) {
-        Some(child) => Some(child),
-        None => match &schema.additional_properties {
-            Some(JSONSchemaPropsOrBool::Schema(child)) => Some(child),
-            _ => None,
-        },
-    }
-}
-
-/// The schema of a list's items.
-pub(super) fn item_schema(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
-    match &schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(child)) => Some(child),
-        _ => None,
-    }
-}
-
-fn walk(schema: &JSONSchemaProps, value: &Value, path: &Path, faults: &mut Vec<Fault>) {
-    if value.is_null() && schema.nullable == Some(true) {
-        return;
-    }
-    if let Some(expected) = mismatch(schema, value) {
-        faults.push(Fault::new(path, format!("must be {expected}, but is {}", described(value))));
-        return;
-    }
-    if let Some(allowed) = &schema.enum_
-        && !allowed.iter().any(|a| a.0 == *value)
-    {
-        let names: Vec<_> = allowed.iter().map(|a| shown(&a.0)).collect();
-        let mut fault = Fault::new(path, format!("{} is none of {}", shown(value), names.join(", ")));
-        fault.suggestion = value.as_str().and_then(|given| nearest(given, names.iter().map(String::as_str)));
-        faults.push(fault);
-        return;
-    }
-    match value {
-        Value::Object(fields) => object(schema, fields, path, faults),
-        Value::Array(items) => list(schema, items, path, faults),
-        Value::String(text) => string(schema, text, path, faults),
-        Value::Number(_) => number(schema, value, path, faults),
-        _ => {}
-    }
-}
-
-/// What the schema demands, where `value` is of another type.
-fn mismatch(schema: &JSONSchemaProps, value: &Value) -> Option<&'static str> {
-    if schema.x_kubernetes_int_or_string == Some(true) {
-        return (!value.is_string() && !is_whole(value)).then_some("a whole number or a string");
-    }
-    let (fits, expected) = match schema.type_.as_deref()? {
-        "object" => (value.is_object(), "an object"),
-        "array" => (value.is_array(), "a list"),
-        "string" => (value.is_string(), "a string"),
-        "boolean" => (value.is_boolean(), "true or false"),
-        "integer" => (is_whole(value), "a whole number"),
-        "number" => (value.is_number(), "a number"),
-        _ => return None,
-    };
-    (!fits).then_some(expected)
-}
-
-fn is_whole(value: &Value) -> bool {
-    value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0)
-}
-
-fn object(schema: &JSONSchemaProps, fields: &serde_json::Map<String, Value>, path: &Path, faults: &mut Vec<Fault>) {
-    let open = schema.x_kubernetes_preserve_unknown_fields == Some(true)
-        || matches!(schema.additional_properties, Some(JSONSchemaPropsOrBool::Bool(true)));
-    let known = schema.properties.iter().flatten().map(|(name, _)| name.as_str());
-    for (name, value) in fields {
-        match field_schema(schema, name) {
-            Some(child) => walk(child, value, &path.field(name), faults),
-            None if open => {}
-            None => {
-                let mut fault = Fault::new(&path.field(name), format!("unknown field `{name}`"));
-                let missing = known.clone().filter(|k| !fields.contains_key(*k));
-                fault.suggestion = nearest(name, missing);
-                faults.push(fault);
+/// Items of list-maps and list-sets that stand there twice.
+fn repeated(schema: &Value, value: &Value, path: &str, found: &mut Vec<Finding>) {
+    each_part(schema, value, path, &mut |schema, value, path| {
+        let keys: Vec<&str> = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
+            Some("map") => {
+                let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+                keys.into_iter().flatten().filter_map(Value::as_str).collect()
             }
-        }
-    }
-    // A required field that stands there misspelled is one fault, not two.
-    let meant: Vec<_> =
-        faults.iter().filter(|f| f.path.0.len() == path.0.len() + 1).filter_map(|f| f.suggestion.clone()).collect();
-    for name in schema.required.iter().flatten() {
-        if !fields.contains_key(name) && !meant.contains(name) {
-            faults.push(Fault::new(path, format!("the field `{name}` is missing")));
-        }
-    }
-    let count = i64::try_from(fields.len()).unwrap_or(i64::MAX);
-    if let Some(max) = schema.max_properties.filter(|max| count > *max) {
-        faults.push(Fault::new(path, format!("has {count} entries, at most {max} are allowed")));
-    }
-    if let Some(min) = schema.min_properties.filter(|min| count < *min) {
-        faults.push(Fault::new(path, format!("has {count} entries, at least {min} are needed")));
-    }
-}
-
-fn list(schema: &JSONSchemaProps, items: &[Value], path: &Path, faults: &mut Vec<Fault>) {
-    let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    if let Some(max) = schema.max_items.filter(|max| count > *max) {
-        faults.push(Fault::new(path, format!("has {count} items, at most {max} are allowed")));
-    }
-    if let Some(min) = schema.min_items.filter(|min| count < *min) {
-        faults.push(Fault::new(path, format!("has {count} items, at least {min} are needed")));
-    }
-    if let Some(child) = item_schema(schema) {
-        for (i, item) in items.iter().enumerate() {
-            walk(child, item, &path.index(i), faults);
-        }
-    }
-    let keys: Vec<_> = match schema.x_kubernetes_list_type.as_deref() {
-        Some("map") => schema.x_kubernetes_list_map_keys.clone().unwrap_or_default(),
-        Some("set") => Vec::new(),
-        _ => return,
-    };
-    let mut first = BTreeMap::new();
-    for (i, item) in items.iter().enumerate() {
-        let identity: Vec<_> = match keys.as_slice() {
-            [] => vec![item.to_string()],
-            keys => keys.iter().filter_map(|k| item.get(k)).map(shown).collect(),
+            Some("set") => Vec::new(),
+            _ => return,
         };
-        if identity.is_empty() {
-            continue;
+        let mut first = BTreeMap::new();
+        for (i, item) in value.as_array().into_iter().flatten().enumerate() {
+            let identity = if keys.is_empty() { vec![item] } else { keys.iter().filter_map(|k| item.get(k)).collect() };
+            let name: Vec<String> =
+                identity.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
+            let name = name.join(", ");
+            if identity.is_empty() {
+                continue;
+            }
+            if let Some(before) = first.get(&name) {
+                let at = format!("{path}[{i}]");
+                found.push(Finding {
+                    code: Code::DuplicateName,
+                    path: keys.first().map_or(at.clone(), |key| child_path(&at, key)),
+                    message: format!("`{name}` stands there twice: {path}[{before}] has it already")
+                        .replace(": .", ": "),
+                    suggestion: None,
+                });
+            }
+            first.entry(name).or_insert(i);
         }
-        if let Some(before) = first.insert(identity.clone(), i) {
-            let at = keys.first().map_or(path.index(i), |key| path.index(i).field(key));
-            let name = identity.join(", ");
-            faults.push(Fault::new(&at, format!("{name} stands there twice: {} has it already", path.index(before))));
+    });
+}
+
+/// The CEL rules, as the apiserver evaluates them for a new object: those about a change do not apply.
+fn rules(schema: &Value, value: &Value, path: &str, found: &mut Vec<Finding>) {
+    each_part(schema, value, path, &mut |schema, value, path| {
+        for rule in schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+            let text = |field: &str| rule.get(field).and_then(Value::as_str);
+            let source = text("rule").unwrap_or_default();
+            let Ok(expression) = Expression::parse(source) else { continue };
+            if expression.references().iter().any(|r| r.root() != "self") {
+                continue;
+            }
+            let message = match expression.holds(&OneName { name: "self", value }) {
+                Ok(true) => continue,
+                Ok(false) => text("message").map_or_else(|| format!("breaks the rule {source}"), str::to_owned),
+                Err(stop) => format!("the rule {source} cannot be evaluated: {stop:?}"),
+            };
+            let path = format!("{path}{}", text("fieldPath").unwrap_or_default());
+            found.push(Finding { code: Code::RuleBroken, path, message, suggestion: None });
         }
-    }
-}
-
-fn string(schema: &JSONSchemaProps, text: &str, path: &Path, faults: &mut Vec<Fault>) {
-    let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-    if let Some(min) = schema.min_length.filter(|min| count < *min) {
-        let reason =
-            if count == 0 { "must not be empty".into() } else { format!("must have at least {min} characters") };
-        faults.push(Fault::new(path, reason));
-    } else if let Some(max) = schema.max_length.filter(|max| count > *max) {
-        faults.push(Fault::new(path, format!("has {count} characters, at most {max} are allowed")));
-    } else if let Some(pattern) = &schema.pattern
-        && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
-    {
-        faults.push(Fault::new(path, format!("`{text}` does not match `{pattern}`")));
-    }
-}
-
-fn number(schema: &JSONSchemaProps, value: &Value, path: &Path, faults: &mut Vec<Fault>) {
-    let Some(n) = value.as_f64() else { return };
-    if let Some(min) = schema.minimum.filter(|min| n < *min) {
-        faults.push(Fault::new(path, format!("{value} is less than {min}")));
-    }
-    if let Some(max) = schema.maximum.filter(|max| n > *max) {
-        faults.push(Fault::new(path, format!("{value} is more than {max}")));
-    }
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn described(value: &Value) -> String {
-    match value {
-        Value::Null => "empty".into(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) if text.chars().count() <= 40 => format!("the string `{text}`"),
-        Value::String(_) => "a string".into(),
-        Value::Array(_) => "a list".into(),
-        Value::Object(_) => "an object".into(),
-    }
-}
-
-/// The candidate that is nearest to `given`, if it is near: at most a third of its letters differ.
-pub fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    let folded = given.to_lowercase();
-    let mut scored: Vec<_> = candidates.map(|c| (strsim::damerau_levenshtein(&folded, &c.to_lowercase()), c)).collect();
-    scored.sort();
-    let (distance, name) = *scored.first()?;
-    (distance <= given.chars().count().max(3) / 3).then(|| name.to_owned())
+    });
 }

@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_yaml::{Location, Spanned, UserMessageFormatter};
 
-use super::path::{Path, Step};
+use super::path::{Step, steps};
 
 /// A place in a file; both numbers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,9 +87,9 @@ impl Node {
     }
 
     /// Where the deepest node on `path` stands that exists; of a mapping's field, its key.
-    pub fn locate(&self, path: &Path) -> Place {
+    pub fn locate(&self, path: &str) -> Place {
         let (mut node, mut place) = (self, self.place);
-        for step in &path.0 {
+        for step in &steps(path) {
             let next = match (&node.tree, step) {
                 (Tree::Map(fields), Step::Field(name)) => {
                     fields.iter().find(|(k, _, _)| k == name).map(|(_, key, value)| (value, *key))
@@ -192,13 +192,13 @@ mod tests {
         let docs = documents("# first\na: 1\nb:\n  - x\n  - {c: [true, null], d: \"2\"}\n---\n---\ne: 1.5\n").unwrap();
         assert_eq!(docs.len(), 2);
         assert_eq!(docs[0].value(), serde_json::json!({"a": 1, "b": ["x", {"c": [true, null], "d": "2"}]}));
-        let at = |path: &str| docs[0].locate(&path.parse().unwrap());
+        let at = |path: &str| docs[0].locate(path);
         assert_eq!(at("a"), place(2, 1));
         assert_eq!(at("b[1].d"), place(5, 23));
         assert_eq!(at("b[1].c[0]"), place(5, 10));
         assert_eq!(at("b[7].c"), place(3, 1));
         assert_eq!(docs[1].value(), serde_json::json!({"e": 1.5}));
-        assert_eq!(docs[1].locate(&"e".parse().unwrap()), place(8, 1));
+        assert_eq!(docs[1].locate("e"), place(8, 1));
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! The subcommands.
+
+pub mod run;
+mod setting;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use tributary_blueprints::problem::{Origin, Problem};
+use tributary_crds::{Blueprint, Pipeline};
+
+use crate::manifest::{Complaint, Loaded, Manifests};
+
+/// A complaint about what a verification found, at its place in the Pipeline's or the Blueprint's file.
+fn located(problem: &Problem, pipeline: Option<&Loaded<Pipeline>>, blueprint: Option<&Loaded<Blueprint>>) -> Complaint {
+    let path = &problem.path;
+    let (code, message) = (problem.code.as_str(), problem.message.clone());
+    let mut complaint = match (problem.origin, pipeline, blueprint) {
+        (Origin::Blueprint, _, Some(b)) => {
+            b.complaint(&label("Blueprint", &b.object.metadata.name), path, code, message)
+        }
+        (_, Some(p), _) => p.complaint(&label("Pipeline", &p.object.metadata.name), path, code, message),
+        (_, None, Some(b)) => b.complaint(&label("Blueprint", &b.object.metadata.name), path, code, message),
+        (_, None, None) => Complaint {
+            file: PathBuf::new(),
+            line: 1,
+            column: 1,
+            object: String::new(),
+            path: problem.path.clone(),
+            code: code.into(),
+            message,
+            suggestion: None,
+        },
+    };
+    complaint.suggestion = problem.suggestion.clone();
+    complaint
+}
+
+fn label(kind: &str, name: &Option<String>) -> String {
+    format!("{kind} {}", name.as_deref().unwrap_or_default())
+}
+
+impl Manifests {
+    /// The Blueprint that a Pipeline refers to, of its own namespace; a complaint where it is not there.
+    fn blueprint_of(&self, pipeline: &Loaded<Pipeline>) -> Result<Option<&Loaded<Blueprint>>, Complaint> {
+        let Some(wanted) = &pipeline.object.spec.blueprint_ref else { return Ok(None) };
+        let name = |b: &&Loaded<Blueprint>| b.object.metadata.name.clone().unwrap_or_default();
+        let here: Vec<_> = self
+            .blueprints
+            .iter()
+            .filter(|b| b.object.metadata.namespace == pipeline.object.metadata.namespace)
+            .collect();
+        if let Some(found) = here.iter().find(|b| name(b) == wanted.name) {
+            return Ok(Some(found));
+        }
+        let names: Vec<String> = here.iter().map(name).collect();
+        let message = format!("no Blueprint `{}` in the files given", wanted.name);
+        let object = label("Pipeline", &pipeline.object.metadata.name);
+        let mut complaint = pipeline.complaint(&object, "spec.blueprintRef.name", "BlueprintNotFound", message);
+        complaint.suggestion = tributary_blueprints::problem::nearest(&wanted.name, names.iter().map(String::as_str));
+        Err(complaint)
+    }
+}

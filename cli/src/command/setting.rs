@@ -1,0 +1,133 @@
+//! Where a Pipeline's datasets and topics are on this machine, from the command line and the defaults.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tributary_blueprints::problem::nearest;
+use tributary_blueprints::resolve::{Dataset, Resolved};
+use tributary_crds::Format;
+
+use crate::Failure;
+use crate::args::RunArgs;
+use crate::local::stores::{DatasetDir, Directories, StoreRoot, in_bucket};
+use crate::local::topics::LogTopic;
+
+/// The directories of the datasets. `base` is the directory of the Pipeline's file.
+pub fn directories(resolved: &Resolved, args: &RunArgs, base: &Path, out: &Path) -> Result<Directories, Failure> {
+    let names: Vec<_> = resolved.datasets.iter().map(|d| d.name.as_str()).collect();
+    known("--dataset", "dataset", &args.datasets, &names)?;
+    let mut stores: Vec<_> = resolved.datasets.iter().map(|d| d.store.as_str()).collect();
+    stores.dedup();
+    known("--store", "store", &args.stores, &stores)?;
+    let mut datasets = Vec::new();
+    for dataset in &resolved.datasets {
+        let location = in_bucket(&dataset.uri);
+        let given = value_of(&args.datasets, &dataset.name).map(PathBuf::from);
+        let root = value_of(&args.stores, &dataset.store).map(PathBuf::from);
+        let written = dataset.written && writes(resolved, &args.skip, &dataset.name);
+        let root = root.unwrap_or_else(|| if written { out.into() } else { base.into() });
+        let dir = given.unwrap_or_else(|| root.join(location));
+        if !written && dataset.read {
+            readable(dataset, &dir)?;
+        }
+        datasets.push(DatasetDir {
+            name: dataset.name.clone(),
+            endpoint: dataset.connection.endpoint.clone(),
+            location: location.into(),
+            dir,
+            written,
+        });
+    }
+    let roots = resolved.datasets.iter().filter_map(|d| {
+        let dir = value_of(&args.stores, &d.store)?.into();
+        Some(StoreRoot { endpoint: d.connection.endpoint.clone(), dir })
+    });
+    Ok(Directories { roots: roots.collect(), datasets, input: base.into(), out: out.into() })
+}
+
+/// Whether a component that is not left out writes a dataset.
+fn writes(resolved: &Resolved, skipped: &[String], dataset: &str) -> bool {
+    let there = resolved.components.iter().filter(|c| !skipped.contains(&c.base));
+    there.flat_map(|c| c.writes.values()).any(|name| name == dataset)
+}
+
+/// A dataset that is only read must be there.
+fn readable(dataset: &Dataset, dir: &Path) -> Result<(), Failure> {
+    let reason = match fs::metadata(dir) {
+        Ok(meta) if meta.is_dir() => return Ok(()),
+        Ok(_) => "it is a file, and a dataset is a directory".to_owned(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => "there is no such directory".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    Err(Failure::Dataset { name: dataset.name.clone(), dir: dir.into(), reason, store: dataset.store.clone() })
+}
+
+/// The topics, with what `--topic` puts into them.
+pub fn topics(resolved: &Resolved, args: &RunArgs) -> Result<Vec<LogTopic>, Failure> {
+    let names: Vec<_> = resolved.topics.iter().map(|t| t.name.as_str()).collect();
+    known("--topic", "topic", &args.topics, &names)?;
+    if args.topics.iter().filter(|(_, file)| file == "-").count() > 1 {
+        return Err(Failure::Usage("only one --topic can be the standard input".into()));
+    }
+    let mut topics = Vec::new();
+    for topic in &resolved.topics {
+        topics.push(LogTopic {
+            name: topic.name.clone(),
+            topic_name: topic.topic_name.clone(),
+            bootstrap_servers: topic.connection.bootstrap_servers.clone(),
+            partitions: topic.partitions.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            existing: topic.existing,
+            records: value_of(&args.topics, &topic.name).map_or(Ok(Vec::new()), |file| lines(&topic.name, file))?,
+        });
+    }
+    Ok(topics)
+}
+
+fn lines(topic: &str, file: &str) -> Result<Vec<Bytes>, Failure> {
+    let read = || {
+        if file != "-" {
+            return fs::read(file);
+        }
+        let mut text = Vec::new();
+        io::stdin().lock().read_to_end(&mut text)?;
+        Ok(text)
+    };
+    let text = Bytes::from(read().map_err(|e| Failure::Topic {
+        name: topic.into(),
+        file: file.into(),
+        reason: e.to_string(),
+    })?);
+    let mut lines = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        let end = text[start..].iter().position(|b| *b == b'\n').map_or(text.len(), |i| start + i);
+        lines.push(text.slice(start..end));
+        start = end + 1;
+    }
+    Ok(lines)
+}
+
+fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+}
+
+/// Every name given must be one that there is.
+pub fn known(flag: &str, what: &str, given: &[(String, String)], names: &[&str]) -> Result<(), Failure> {
+    match given.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let hint =
+                nearest(name, names.iter().copied()).map_or(String::new(), |n| format!(" (did you mean `{n}`?)"));
+            let there =
+                if names.is_empty() { "there is none".into() } else { format!("there is: {}", names.join(", ")) };
+            Err(Failure::Usage(format!("{flag} {name}: the Pipeline has no {what} `{name}`{hint}; {there}")))
+        }
+    }
+}
+
+/// Whether a dataset's rows can be shown as lines.
+pub fn is_text(format: Format) -> bool {
+    matches!(format, Format::Lines | Format::JsonLines)
+}

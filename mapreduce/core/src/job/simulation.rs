@@ -278,15 +278,10 @@ impl World {
             }
             4 => self.start_coordinator(),
             5 if self.store.lost_segments < 3 => {
-                if let Some(name) = self.store.segments.pop_first() {
-                    self.store.lost_segments += 1;
-                    drop(name);
-                }
+                self.store.lost_segments += u32::from(self.store.segments.pop_first().is_some());
             }
             6 if self.store.lost_uploads < 2 => {
-                if self.store.uploads.pop_first().is_some() {
-                    self.store.lost_uploads += 1;
-                }
+                self.store.lost_uploads += u32::from(self.store.uploads.pop_first().is_some());
             }
             _ => {}
         }

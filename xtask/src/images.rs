@@ -7,7 +7,8 @@ use crate::{packages, sh};
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A binary that becomes an image of its own.
@@ -40,8 +41,9 @@ const PRODUCTS: &[Product] = &[
 pub fn build(dirs: &Dirs) -> Result<Vec<Layout>> {
     packages::ensure(packages::BUILD)?;
     let target = host()?;
-    compile(dirs, &target)?;
-    let release = dirs.target.join(&target).join("release");
+    let compiled = dirs.target.join("images/compiled");
+    compile(dirs, &target, &compiled)?;
+    let release = compiled.join(&target).join("release");
     let image = |p: &Product| {
         let path = format!("/{}", p.binary);
         let image = Image::new(&format!("docker.io/tributary/{}:dev", p.image));
@@ -54,21 +56,29 @@ pub fn build(dirs: &Dirs) -> Result<Vec<Layout>> {
     Ok(layouts)
 }
 
-/// Compiles the binaries statically, with no trace of where this was done.
-fn compile(dirs: &Dirs, target: &str) -> Result<()> {
-    let cargo_home = env::var_os("CARGO_HOME").map_or_else(
-        || env::home_dir().map(|h| h.join(".cargo")).context("HOME is not set"),
-        |h| Ok(PathBuf::from(h)),
-    )?;
-    let remap = [(&dirs.root, "/tributary"), (&cargo_home, "/cargo")];
-    let remap = remap.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-    // By the separator that lets paths hold spaces; only for this target, so that ordinary builds stay valid.
-    let flags = ["-Ctarget-feature=+crt-static"].into_iter().chain(remap.iter().map(String::as_str));
-    let flags = serde_json::to_string(&flags.collect::<Vec<_>>())?;
-    let mut cmd = Command::new("cargo");
-    cmd.current_dir(&dirs.root).args(["build", "--release", "--target", target]);
-    cmd.args(["--config", &format!("target.{target}.rustflags={flags}")]);
-    // OpenSSL writes the time of its build into its library.
+/// Compiles the binaries statically. Cargo sees everything at the same paths on every machine, in a mount namespace of its own:
+/// OpenSSL, for one, writes the place where it was built into its library.
+fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
+    let home = env::home_dir().context("HOME is not set")?;
+    let cargo_home = env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    let rustup_home = env::var_os("RUSTUP_HOME").map_or_else(|| home.join(".rustup"), PathBuf::from);
+    for dir in [&dirs.root, &cargo_home, &rustup_home, to] {
+        if dir.starts_with("/mnt") {
+            bail!(
+                "images are built with the sources mounted at /mnt, which hides {}: move it elsewhere",
+                dir.display()
+            );
+        }
+    }
+    fs::create_dir_all(to)?;
+    let mut cmd = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        cmd.args(["--user", "--map-root-user"]);
+    }
+    cmd.args(["--mount", "sh", "-ec", FIXED_PATHS]).arg(&dirs.root).arg(&cargo_home).arg(to);
+    cmd.args(["build", "--release", "--target", target]);
+    // Only for this target, not for build scripts and macros.
+    cmd.args(["--config", &format!("target.{target}.rustflags=['-Ctarget-feature=+crt-static']")]);
     cmd.env("SOURCE_DATE_EPOCH", "0").env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     for product in PRODUCTS {
         cmd.args(["--package", product.package, "--bin", product.binary]);
@@ -77,6 +87,17 @@ fn compile(dirs: &Dirs, target: &str) -> Result<()> {
     }
     sh::run(&mut cmd)
 }
+
+/// Runs cargo with the workspace, its own home and the target directory at fixed places.
+const FIXED_PATHS: &str = "mount -t tmpfs none /mnt
+mkdir /mnt/src /mnt/cargo /mnt/target
+mount --bind \"$0\" /mnt/src
+mount --bind \"$1\" /mnt/cargo
+mount --bind \"$2\" /mnt/target
+shift 2
+cd /mnt/src
+export CARGO_HOME=/mnt/cargo CARGO_TARGET_DIR=/mnt/target
+exec cargo \"$@\"";
 
 /// The triple of this machine.
 fn host() -> Result<String> {

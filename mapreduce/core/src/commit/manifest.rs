@@ -1,5 +1,7 @@
 //! The manifest: which attempt's output is the job's.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::job::AttemptId;
@@ -52,16 +54,24 @@ pub struct Segment {
     pub name: String,
     /// Where each partition begins, and where the last one ends: one number more than there are partitions, ascending.
     pub offsets: Vec<u64>,
+    /// Records of each partition.
+    pub records: Vec<u64>,
 }
 
 impl Segment {
-    /// The bytes of a partition; none where there is no such partition.
-    pub fn range(&self, partition: u32) -> std::ops::Range<u64> {
+    /// The bytes of a partition and its records; none where there is no such partition.
+    pub fn partition(&self, partition: u32) -> (Range<u64>, u64) {
         let at = partition as usize;
-        match (self.offsets.get(at), self.offsets.get(at.saturating_add(1))) {
-            (Some(&start), Some(&end)) if start < end => start..end,
-            _ => 0..0,
+        match (self.offsets.get(at), self.offsets.get(at.saturating_add(1)), self.records.get(at)) {
+            (Some(&start), Some(&end), Some(&records)) if start < end => (start..end, records),
+            _ => (0..0, 0),
         }
+    }
+
+    /// Whether it is of so many partitions, each after the one before.
+    pub fn is_valid(&self, partitions: u32) -> bool {
+        let partitions = partitions as usize;
+        self.offsets.len() == partitions + 1 && self.records.len() == partitions && self.offsets.is_sorted()
     }
 }
 

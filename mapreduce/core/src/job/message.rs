@@ -247,6 +247,8 @@ pub struct ReduceInput {
     pub start: u64,
     /// The byte after the last.
     pub end: u64,
+    /// The records in them.
+    pub records: u64,
 }
 
 impl Reply {

@@ -33,7 +33,7 @@ mod tests;
 use facts::Facts;
 use tasks::Tasks;
 
-use crate::commit::{Batch, Entry, Manifest};
+use crate::commit::{Batch, Entry, Manifest, Segment};
 use crate::split::MapInput;
 
 pub use facts::Failure;
@@ -251,9 +251,12 @@ impl Job {
     /// A reduce task weighs what it reads.
     fn weigh_reduces(&mut self) {
         for partition in 0..self.config.partitions {
-            let bytes = |range: std::ops::Range<u64>| range.end - range.start;
-            let maps = self.facts.maps.iter().flatten();
-            self.tasks.weigh(TaskId::reduce(partition), maps.map(|m| bytes(m.segment.range(partition))).sum());
+            let bytes = |segment: &Segment| {
+                let (range, _) = segment.partition(partition);
+                range.end - range.start
+            };
+            let total = self.facts.maps.iter().flatten().map(|map| bytes(&map.segment)).sum();
+            self.tasks.weigh(TaskId::reduce(partition), total);
         }
     }
 

@@ -114,7 +114,7 @@ impl Job {
         let (task, attempt) = (report.task.index, report.attempt);
         match (report.task.kind, outcome.clone()) {
             (TaskKind::Map, Outcome::Mapped { segment, counters }) => {
-                let fits = segment.offsets.len() == self.config.partitions as usize + 1 && segment.offsets.is_sorted();
+                let fits = segment.is_valid(self.config.partitions);
                 let started = ran.map_or(self.now, |ran| ran.started);
                 fits.then_some(Entry::MapFinished { task, attempt, segment, counters, started })
             }
@@ -261,10 +261,10 @@ impl Job {
                 let mut inputs = Vec::new();
                 for (map, done) in (0..).zip(&self.facts.maps) {
                     let done = done.as_ref()?;
-                    let range = done.segment.range(id.index);
+                    let (range, records) = done.segment.partition(id.index);
                     if !range.is_empty() {
                         let (attempt, segment) = (done.attempt, done.segment.name.clone());
-                        inputs.push(ReduceInput { map, attempt, segment, start: range.start, end: range.end });
+                        inputs.push(ReduceInput { map, attempt, segment, start: range.start, end: range.end, records });
                     }
                 }
                 Some(Work::Reduce { inputs })

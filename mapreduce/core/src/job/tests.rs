@@ -24,7 +24,8 @@ fn inputs(n: u32) -> Vec<MapInput> {
 
 pub(super) fn segment(task: TaskId, attempt: AttemptId, partitions: u32) -> Segment {
     let offsets = (0..=u64::from(partitions)).map(|p| p * 10).collect();
-    Segment { name: crate::commit::names::segment(task, attempt), offsets }
+    let records = vec![1; partitions as usize];
+    Segment { name: crate::commit::names::segment(task, attempt), offsets, records }
 }
 
 /// A job whose journal always gets written at once, and workers that poll.

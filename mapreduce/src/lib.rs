@@ -1,5 +1,8 @@
 //! The map-reduce engine around its pure core: stores, inputs, coordinator, workers, and [local] runs.
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod input;
+pub mod link;
 pub mod local;
 pub mod store;

@@ -1,0 +1,7 @@
+//! A job on a cluster: coordinator and workers in pods of their own, HTTP between them, the status in the apiserver.
+
+pub mod auth;
+pub mod client;
+pub mod job_file;
+pub mod server;
+pub mod status;

@@ -152,3 +152,104 @@ impl Decimal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mean(values: &[&str]) -> Option<String> {
+        let sum =
+            values.iter().try_fold(Decimal::default(), |sum, v| sum.checked_add(Decimal::parse(v.as_bytes())?))?;
+        let mut out = Vec::new();
+        sum.write_mean(values.len() as u64, &mut out);
+        String::from_utf8(out).ok()
+    }
+
+    #[test]
+    fn means_are_rounded_decimals() {
+        let rows: [(&[&str], &str); 14] = [
+            (&["1", "2"], "1.5"),
+            (&["1", "1", "2"], "1.333333"),
+            (&["2", "2", "1"], "1.666667"),
+            (&["-1", "-1", "-2"], "-1.333333"),
+            (&["0.1", "0.2", "0.3"], "0.2"),
+            (&["-0.5", "0.5"], "0"),
+            (&["1e3", "1.5E+3"], "1250"),
+            (&["1e-3"], "0.001"),
+            (&[" 7\r"], "7"),
+            (&["+.5", "1."], "0.75"),
+            (&["0.9999999", "1.0000001", "1.0"], "1"),
+            (&["999999999999999999999999999999999999"], "999999999999999999999999999999999999"),
+            (&["-0.000000000000000001", "0"], "-0.0000000000000000005"),
+            (&["0e99", "0.00000000000000000000000000"], "0"),
+        ];
+        for (values, expected) in rows {
+            assert_eq!(mean(values).as_deref(), Some(expected), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_decimal_is_refused() {
+        for text in [
+            "",
+            " ",
+            "x",
+            "1x",
+            "--1",
+            "+",
+            ".",
+            "1.2.3",
+            "1e",
+            "1e1.5",
+            "1e-19",
+            "1e99",
+            "1e999999999999",
+            "NaN",
+            "1234567890123456789012345678901234567",
+            "0x10",
+            "1_000",
+            "é",
+        ] {
+            assert_eq!(Decimal::parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse_i64(b" -12\r"), Some(-12));
+        assert_eq!(parse_i64(b"9223372036854775808"), None);
+        assert_eq!(parse_i64(b"1.0"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn varints_come_back(value: u64, signed: i64, shift in 0..64u32, tail: u8) {
+            let (value, signed) = (value >> shift, signed >> shift);
+            let mut bytes = Vec::new();
+            write_varint(value, &mut bytes);
+            write_signed(signed, &mut bytes);
+            bytes.push(tail);
+            let mut rest = &bytes[..];
+            prop_assert_eq!(read_varint(&mut rest), Some(value));
+            prop_assert_eq!(read_signed(&mut rest), Some(signed));
+            prop_assert_eq!(rest, [tail]);
+        }
+
+        #[test]
+        fn no_bytes_break_a_varint(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            let mut rest = &bytes[..];
+            if let Some(value) = read_varint(&mut rest) {
+                let mut again = Vec::new();
+                write_varint(value, &mut again);
+                prop_assert!(again.len() <= bytes.len() - rest.len());
+            }
+        }
+
+        #[test]
+        fn no_text_breaks_a_decimal(text in "[-+0-9.eE]{0,45}") {
+            if let Some(decimal) = Decimal::parse(text.as_bytes()) {
+                let mut out = Vec::new();
+                decimal.write_mean(1, &mut out);
+                prop_assert_eq!(Decimal::parse(&out), Some(decimal));
+            }
+        }
+    }
+}

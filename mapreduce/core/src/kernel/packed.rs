@@ -187,3 +187,13 @@ impl<const W: usize> Slot<W> {
         &buffer[..length]
     }
 }
+
+#[cfg(test)]
+impl<const W: usize> PackedCounts<W> {
+    /// Makes every counter full.
+    pub(crate) fn fill_counters(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot[0] != 0) {
+            slot[W - 1] |= !LOW;
+        }
+    }
+}

@@ -85,10 +85,11 @@ impl Spill {
         self.spills += 1;
         let scratch = &*self.scratch;
         let mut append = |bytes: &[u8]| scratch.append(bytes);
-        let mut writer = SegmentWriter::new(&mut append, self.partitions)?;
-        collect.drain(&mut writer)?;
-        let index = writer.finish()?;
-        self.add(index);
+        let written = SegmentWriter::new(&mut append, self.partitions).and_then(|mut writer| {
+            collect.drain(&mut writer)?;
+            writer.finish()
+        });
+        self.add(written.map_err(of_scratch)?);
         Ok(())
     }
 
@@ -99,8 +100,8 @@ impl Spill {
             let runs = std::mem::take(&mut self.runs);
             for group in runs.chunks(self.fan_in) {
                 let scratch = &*self.scratch;
-                let index = self.merge_runs(group, &mut |bytes: &[u8]| scratch.append(bytes))?;
-                self.add(index);
+                let index = self.merge_runs(group, &mut |bytes: &[u8]| scratch.append(bytes));
+                self.add(index.map_err(of_scratch)?);
             }
         }
         self.merge_runs(&self.runs, sink)
@@ -137,6 +138,14 @@ impl Spill {
             };
         }
         writer.finish()
+    }
+}
+
+/// Where the sink is the scratch space.
+fn of_scratch(error: Error) -> Error {
+    match error {
+        Error::Sink(error) => Error::Scratch(error),
+        other => other,
     }
 }
 

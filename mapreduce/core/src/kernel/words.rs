@@ -170,3 +170,44 @@ impl<C: Combine> Keys for Held<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::combine::Sum;
+    use crate::kernel::partition::partition;
+
+    #[test]
+    fn full_counters_go_on() {
+        let mut counter = WordCounter::new(Sum, 2);
+        let text = b"ab abcdefghijklm ab \n";
+        let nul = b"ab \0 abcdefghijklm";
+        let add = |counter: &mut WordCounter<Sum>, text: &[u8]| assert!(counter.add_words(text).is_ok());
+        add(&mut counter, text);
+        counter.short.fill_counters();
+        counter.medium.fill_counters();
+        add(&mut counter, text);
+        add(&mut counter, nul);
+        let mut segment = Vec::new();
+        let written = SegmentWriter::new(&mut segment, 2).and_then(|mut out| {
+            counter.drain(&mut out)?;
+            out.finish()
+        });
+        assert!(counter.is_empty());
+        let full = i64::from(u32::MAX);
+        let expected: [(&[u8], i64); 3] = [(b"\0", 1), (b"ab", full + 3), (b"abcdefghijklm", full + 2)];
+        let index = written.map_err(|error| error.to_string());
+        let mut found = Vec::new();
+        for range in index.iter().flat_map(|index| &index.partitions) {
+            let bytes = bytes::Bytes::copy_from_slice(&segment[range.offset as usize..][..range.length as usize]);
+            let mut reader =
+                crate::kernel::segment::PartitionReader::new(crate::kernel::segment::Chunks::from(bytes), *range);
+            while matches!(reader.advance(), Ok(true)) {
+                found.push((reader.key().to_vec(), Sum.decode(reader.value())));
+            }
+        }
+        let mut expected: Vec<_> = expected.iter().map(|&(key, sum)| (key.to_vec(), Some(sum))).collect();
+        expected.sort_by_key(|(key, _)| (partition(key, 2), key.clone()));
+        assert_eq!(found, expected);
+    }
+}

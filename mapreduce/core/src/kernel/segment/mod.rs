@@ -14,6 +14,8 @@
 //! as seed (`stored_length << 32 | raw_length`), and of the index up to itself with seed 0.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use read::{BlockSource, Chunks};

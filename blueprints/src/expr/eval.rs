@@ -1,11 +1,11 @@
 //! Evaluation: a walk over the syntax tree with fuel, so that no expression takes longer or grows larger than that.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
-use cel::IdedExpr;
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
 use serde_json::{Map, Value};
 
+use super::ast::{BinaryOp, Expr, Macro, UnaryOp};
 use super::functions::{self, type_name};
 use super::number::{Number, arithmetic, compare, equal, number};
 use super::scope::{Fields, Node};
@@ -14,7 +14,7 @@ use super::{Stop, number};
 /// What one evaluation may cost: a node visited, an element or 64 bytes copied cost 1 each.
 pub const FUEL: u64 = 200_000;
 
-pub(super) fn evaluate(ast: &IdedExpr, scope: &dyn Fields) -> Result<Value, Stop> {
+pub(super) fn evaluate(ast: &Expr, scope: &dyn Fields) -> Result<Value, Stop> {
     let mut evaluation = Evaluation { scope, locals: Vec::new(), fuel: FUEL };
     let node = evaluation.eval(ast)?;
     evaluation.value(node).map(Cow::into_owned)
@@ -36,38 +36,51 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    fn eval(&mut self, ast: &'a IdedExpr) -> Result<Node<'a>, Stop> {
+    fn eval(&mut self, ast: &'a Expr) -> Result<Node<'a>, Stop> {
         self.spend(1)?;
-        match &ast.expr {
-            Expr::Literal(literal) => Ok(Node::Json(Cow::Owned(literal_value(literal)?))),
-            Expr::Ident(name) => self.variable(name),
-            Expr::Select(select) => self.select(select),
-            Expr::Call(call) => self.call(call),
-            Expr::List(list) => {
-                let mut items = Vec::with_capacity(list.elements.len());
-                for element in &list.elements {
+        match ast {
+            Expr::Literal(value) => Ok(value.into()),
+            Expr::Name(name) => self.variable(name),
+            Expr::Field { of, name, test } => self.select(of, name, *test),
+            Expr::Index { of, index } => self.index(of, index),
+            Expr::Call { name, target, args } => self.function(name, target.as_deref(), args).map(owned),
+            Expr::Unary { op, of } => self.unary(*op, of).map(owned),
+            Expr::Binary { op, left, right } => self.binary(*op, left, right),
+            Expr::Conditional { condition, yes, no } => {
+                let chosen = if self.bool(condition)? { yes } else { no };
+                self.eval(chosen)
+            }
+            Expr::List(elements) => {
+                let mut items = Vec::with_capacity(elements.len());
+                for element in elements {
                     items.push(self.owned(element)?);
                 }
                 Ok(owned(Value::Array(items)))
             }
-            Expr::Map(map) => {
-                let mut object = Map::new();
-                for entry in &map.entries {
-                    let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
-                    let key = match self.owned(&entry.key)? {
-                        Value::String(key) => key,
-                        other => return Err(error(format!("a key is a string, not {}", type_name(&other)))),
-                    };
-                    let value = self.owned(&entry.value)?;
-                    if object.insert(key.clone(), value).is_some() {
-                        return Err(error(format!("the key \"{key}\" stands twice in one object")));
-                    }
-                }
-                Ok(owned(Value::Object(object)))
+            Expr::Object(entries) => self.object(entries).map(owned),
+            Expr::Macro { kind, range, variable, filter, body } => {
+                let items = self.items(range)?;
+                let depth = self.locals.len();
+                let outcome = self.each(*kind, items, variable, filter.as_deref(), body);
+                self.locals.truncate(depth);
+                outcome.map(owned)
             }
-            Expr::Comprehension(c) => self.comprehension(c),
-            Expr::Struct(_) | Expr::Unspecified => Err(error("this is not available in expressions")),
         }
+    }
+
+    fn object(&mut self, entries: &'a [(Expr, Expr)]) -> Result<Value, Stop> {
+        let mut object = Map::new();
+        for (key, value) in entries {
+            let key = match self.owned(key)? {
+                Value::String(key) => key,
+                other => return Err(error(format!("a key is a string, not {}", type_name(&other)))),
+            };
+            let value = self.owned(value)?;
+            if object.insert(key.clone(), value).is_some() {
+                return Err(error(format!("the key \"{key}\" stands twice in one object")));
+            }
+        }
+        Ok(Value::Object(object))
     }
 
     /// The value of a node that is one; scopes are no values.
@@ -82,12 +95,12 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn json(&mut self, ast: &'a IdedExpr) -> Result<Cow<'a, Value>, Stop> {
+    fn json(&mut self, ast: &'a Expr) -> Result<Cow<'a, Value>, Stop> {
         let node = self.eval(ast)?;
         self.value(node)
     }
 
-    fn owned(&mut self, ast: &'a IdedExpr) -> Result<Value, Stop> {
+    fn owned(&mut self, ast: &'a Expr) -> Result<Value, Stop> {
         let value = self.json(ast)?;
         self.spend(weight(&value))?;
         Ok(value.into_owned())
@@ -105,17 +118,17 @@ impl<'a> Evaluation<'a> {
         scope.field(name).ok_or_else(|| error(format!("`{name}` stands for nothing here")))
     }
 
-    fn select(&mut self, select: &'a SelectExpr) -> Result<Node<'a>, Stop> {
-        let operand = self.eval(&select.operand)?;
-        let found = self.field(operand, &select.field)?;
-        if select.test {
+    fn select(&mut self, of: &'a Expr, name: &'a str, test: bool) -> Result<Node<'a>, Stop> {
+        let operand = self.eval(of)?;
+        let found = self.field(operand, name)?;
+        if test {
             return match found {
                 Some(Node::Unknown(what)) => Err(Stop::Unknown(what.into_owned())),
                 Some(Node::Skipped(name)) => Err(Stop::Skipped(name.into_owned())),
                 other => Ok(owned(Value::Bool(other.is_some()))),
             };
         }
-        found.ok_or_else(|| error(format!("there is no field `{}`", select.field)))
+        found.ok_or_else(|| error(format!("there is no field `{name}`")))
     }
 
     fn field(&mut self, operand: Node<'a>, name: &str) -> Result<Option<Node<'a>>, Stop> {
@@ -129,63 +142,63 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn call(&mut self, call: &'a CallExpr) -> Result<Node<'a>, Stop> {
-        let args = call.args.as_slice();
-        match (call.func_name.as_str(), args) {
-            (operators::CONDITIONAL, [condition, yes, no]) => {
-                if self.bool(condition)? {
-                    self.eval(yes)
-                } else {
-                    self.eval(no)
+    fn unary(&mut self, op: UnaryOp, of: &'a Expr) -> Result<Value, Stop> {
+        match op {
+            UnaryOp::Not => Ok((!self.bool(of)?).into()),
+            UnaryOp::Negate => {
+                let value = self.json(of)?;
+                match number(&value) {
+                    Some(Number::Int(n)) => arithmetic('-', Number::Int(0), Number::Int(n)).map_err(Stop::Error),
+                    Some(Number::Double(n)) => Ok(number::double(-n).unwrap_or(Value::Null)),
+                    None => Err(error(format!("- is for numbers, not for {}", type_name(&value)))),
                 }
             }
-            (operators::LOGICAL_AND, [a, b]) => self.logical(a, b, false),
-            (operators::LOGICAL_OR, [a, b]) => self.logical(a, b, true),
-            (operators::LOGICAL_NOT, [a]) => Ok(owned((!self.bool(a)?).into())),
-            (operators::NOT_STRICTLY_FALSE, [a]) => Ok(owned((!matches!(self.bool(a), Ok(false))).into())),
-            (operators::INDEX, [operand, index]) => self.index(operand, index),
-            (operators::IN, [item, container]) => {
-                let item = self.json(item)?;
-                let container = self.eval(container)?;
-                self.contains(&item, container).map(|b| owned(b.into()))
-            }
-            _ => self.function(call).map(owned),
         }
     }
 
-    /// Strict functions and operators: every argument is a value.
-    fn function(&mut self, call: &'a CallExpr) -> Result<Value, Stop> {
-        let mut args = Vec::with_capacity(call.args.len() + 1);
-        for arg in call.target.iter().map(Box::as_ref).chain(&call.args) {
-            args.push(self.json(arg)?);
+    fn binary(&mut self, op: BinaryOp, left: &'a Expr, right: &'a Expr) -> Result<Node<'a>, Stop> {
+        match op {
+            BinaryOp::And => return self.logical(left, right, false),
+            BinaryOp::Or => return self.logical(left, right, true),
+            BinaryOp::In => {
+                let item = self.json(left)?;
+                let container = self.eval(right)?;
+                return self.contains(&item, container).map(|b| owned(b.into()));
+            }
+            _ => {}
         }
-        self.spend(args.iter().map(|a| weight(a)).sum())?;
-        let name = call.func_name.as_str();
-        let result = match (name, args.as_slice()) {
-            (operators::EQUALS, [a, b]) => Ok(equal(a, b).into()),
-            (operators::NOT_EQUALS, [a, b]) => Ok((!equal(a, b)).into()),
-            (operators::LESS, [a, b]) => ordered(a, b).map(|o| o.is_some_and(|o| o.is_lt()).into()),
-            (operators::LESS_EQUALS, [a, b]) => ordered(a, b).map(|o| o.is_some_and(|o| o.is_le()).into()),
-            (operators::GREATER, [a, b]) => ordered(a, b).map(|o| o.is_some_and(|o| o.is_gt()).into()),
-            (operators::GREATER_EQUALS, [a, b]) => ordered(a, b).map(|o| o.is_some_and(|o| o.is_ge()).into()),
-            (operators::ADD, [a, b]) => add(a, b),
-            (operators::SUBSTRACT, [a, b]) => numeric('-', a, b),
-            (operators::MULTIPLY, [a, b]) => numeric('*', a, b),
-            (operators::DIVIDE, [a, b]) => numeric('/', a, b),
-            (operators::MODULO, [a, b]) => numeric('%', a, b),
-            (operators::NEGATE, [a]) => match number(a) {
-                Some(Number::Int(n)) => arithmetic('-', Number::Int(0), Number::Int(n)),
-                Some(Number::Double(n)) => Ok(number::double(-n).unwrap_or(Value::Null)),
-                None => Err(format!("- is for numbers, not for {}", type_name(a))),
-            },
-            _ => functions::call(name, call.target.is_some(), &args),
+        let (a, b) = (self.json(left)?, self.json(right)?);
+        self.spend(weight(&a) + weight(&b))?;
+        let holds = |test: fn(Ordering) -> bool| ordered(&a, &b).map(|o| o.is_some_and(test).into());
+        let result = match op {
+            BinaryOp::Equal => Ok(equal(&a, &b).into()),
+            BinaryOp::NotEqual => Ok((!equal(&a, &b)).into()),
+            BinaryOp::Less => holds(Ordering::is_lt),
+            BinaryOp::LessEqual => holds(Ordering::is_le),
+            BinaryOp::Greater => holds(Ordering::is_gt),
+            BinaryOp::GreaterEqual => holds(Ordering::is_ge),
+            BinaryOp::Subtract => numeric('-', &a, &b),
+            BinaryOp::Multiply => numeric('*', &a, &b),
+            BinaryOp::Divide => numeric('/', &a, &b),
+            BinaryOp::Remainder => numeric('%', &a, &b),
+            _ => add(&a, &b),
         };
-        let value = result.map_err(Stop::Error)?;
+        result.map(owned).map_err(Stop::Error)
+    }
+
+    /// Functions: every argument is a value.
+    fn function(&mut self, name: &str, target: Option<&'a Expr>, args: &'a [Expr]) -> Result<Value, Stop> {
+        let mut values = Vec::with_capacity(args.len() + 1);
+        for arg in target.into_iter().chain(args) {
+            values.push(self.json(arg)?);
+        }
+        self.spend(values.iter().map(|a| weight(a)).sum())?;
+        let value = functions::call(name, target.is_some(), &values).map_err(Stop::Error)?;
         self.spend(weight(&value))?;
         Ok(value)
     }
 
-    fn bool(&mut self, ast: &'a IdedExpr) -> Result<bool, Stop> {
+    fn bool(&mut self, ast: &'a Expr) -> Result<bool, Stop> {
         match &*self.json(ast)? {
             Value::Bool(b) => Ok(*b),
             other => Err(error(format!("a condition is a boolean, not {}", type_name(other)))),
@@ -193,7 +206,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// `&&` (`absorbing` false) and `||` (true): the absorbing value wins over an error or an unknown on the other side.
-    fn logical(&mut self, a: &'a IdedExpr, b: &'a IdedExpr, absorbing: bool) -> Result<Node<'a>, Stop> {
+    fn logical(&mut self, a: &'a Expr, b: &'a Expr, absorbing: bool) -> Result<Node<'a>, Stop> {
         let left = self.bool(a);
         if left == Ok(absorbing) {
             return Ok(owned(absorbing.into()));
@@ -202,15 +215,14 @@ impl<'a> Evaluation<'a> {
         if right == Ok(absorbing) {
             return Ok(owned(absorbing.into()));
         }
-        // an unknown may yet turn out to absorb what is wrong on the other side
         match (left, right) {
             (Ok(_), Ok(right)) => Ok(owned(right.into())),
-            (Err(stop @ Stop::Unknown(_)), _) | (_, Err(stop @ Stop::Unknown(_))) => Err(stop),
+            (Err(left), Err(right)) => Err(worse(Some(left), right)),
             (Err(stop), _) | (_, Err(stop)) => Err(stop),
         }
     }
 
-    fn index(&mut self, operand: &'a IdedExpr, index: &'a IdedExpr) -> Result<Node<'a>, Stop> {
+    fn index(&mut self, operand: &'a Expr, index: &'a Expr) -> Result<Node<'a>, Stop> {
         let operand = self.eval(operand)?;
         let index = self.json(index)?;
         match (operand, &*index) {
@@ -248,67 +260,67 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn comprehension(&mut self, c: &'a ComprehensionExpr) -> Result<Node<'a>, Stop> {
-        let range = self.json(&c.iter_range)?;
-        let items: Vec<Node<'a>> = match range {
+    /// What a macro goes through: the elements of a list, the keys of an object.
+    fn items(&mut self, range: &'a Expr) -> Result<Vec<Node<'a>>, Stop> {
+        Ok(match self.json(range)? {
             Cow::Borrowed(Value::Array(items)) => items.iter().map(Node::from).collect(),
             Cow::Owned(Value::Array(items)) => items.into_iter().map(owned).collect(),
             Cow::Borrowed(Value::Object(o)) => o.keys().map(|k| owned(k.clone().into())).collect(),
             Cow::Owned(Value::Object(o)) => o.into_iter().map(|(k, _)| owned(k.into())).collect(),
             other => return Err(error(format!("{} cannot be gone through", type_name(&other)))),
-        };
-        let init = self.eval(&c.accu_init)?;
+        })
+    }
+
+    fn each(
+        &mut self,
+        kind: Macro,
+        items: Vec<Node<'a>>,
+        variable: &'a str,
+        filter: Option<&'a Expr>,
+        body: &'a Expr,
+    ) -> Result<Value, Stop> {
         let depth = self.locals.len();
-        self.locals.push((&c.accu_var, init));
-        let outcome = self.iterate(c, items, depth);
-        self.locals.truncate(depth);
-        outcome
-    }
-
-    fn iterate(&mut self, c: &'a ComprehensionExpr, items: Vec<Node<'a>>, accu: usize) -> Result<Node<'a>, Stop> {
+        let (mut list, mut count, mut stopped) = (Vec::new(), 0, None);
         for item in items {
-            self.locals.push((&c.iter_var, item));
-            let go_on = self.bool(&c.loop_cond);
-            let next = match go_on {
-                Ok(true) => self.step(&c.loop_step, c, accu).map(Some),
-                Ok(false) => Ok(None),
-                Err(stop) => Err(stop),
-            };
-            self.locals.truncate(accu + 1);
-            match next? {
-                Some(next) => self.locals[accu].1 = next,
-                None => break,
+            self.locals.truncate(depth);
+            self.locals.push((variable, item.clone()));
+            match kind {
+                Macro::All | Macro::Exists => match self.bool(body) {
+                    // the deciding value wins over an error or an unknown of another element
+                    Ok(b) if b == (kind == Macro::Exists) => return Ok(b.into()),
+                    Ok(_) => {}
+                    Err(stop) => stopped = Some(worse(stopped, stop)),
+                },
+                Macro::ExistsOne => count += usize::from(self.bool(body)?),
+                Macro::Map => {
+                    if filter.map_or(Ok(true), |f| self.bool(f))? {
+                        list.push(self.owned(body)?);
+                    }
+                }
+                Macro::Filter => {
+                    if self.bool(body)? {
+                        let value = self.value(item)?;
+                        self.spend(weight(&value))?;
+                        list.push(value.into_owned());
+                    }
+                }
             }
         }
-        self.eval(&c.result)
+        match (kind, stopped) {
+            (_, Some(stop)) => Err(stop),
+            (Macro::All, None) => Ok(true.into()),
+            (Macro::Exists, None) => Ok(false.into()),
+            (Macro::ExistsOne, None) => Ok((count == 1).into()),
+            (Macro::Map | Macro::Filter, None) => Ok(Value::Array(list)),
+        }
     }
+}
 
-    /// One step. `map` and `filter` append to the accumulator, which is done in place instead of by a copy an element.
-    fn step(&mut self, ast: &'a IdedExpr, c: &'a ComprehensionExpr, accu: usize) -> Result<Node<'a>, Stop> {
-        if let Expr::Call(call) = &ast.expr {
-            match (call.func_name.as_str(), call.args.as_slice()) {
-                (operators::CONDITIONAL, [condition, yes, no]) => {
-                    let branch = if self.bool(condition)? { yes } else { no };
-                    return self.step(branch, c, accu);
-                }
-                (operators::ADD, [left, right]) if is_variable(left, &c.accu_var) => {
-                    let Value::Array(added) = self.owned(right)? else {
-                        return Err(error("only lists can be added to a list"));
-                    };
-                    let taken = std::mem::replace(&mut self.locals[accu].1, owned(Value::Null));
-                    let Value::Array(mut list) = self.value(taken)?.into_owned() else {
-                        return Err(error("only lists can be added to a list"));
-                    };
-                    list.extend(added);
-                    return Ok(owned(Value::Array(list)));
-                }
-                _ => {}
-            }
-        }
-        if is_variable(ast, &c.accu_var) {
-            return Ok(std::mem::replace(&mut self.locals[accu].1, owned(Value::Null)));
-        }
-        self.eval(ast)
+/// An unknown may yet turn out to decide; an error never will.
+fn worse(before: Option<Stop>, new: Stop) -> Stop {
+    match before {
+        Some(before @ Stop::Unknown(_)) => before,
+        Some(_) | None => new,
     }
 }
 
@@ -324,23 +336,6 @@ fn out_of_range(index: &serde_json::Number, length: usize) -> Stop {
     error(format!("there is no element {index} in a list of {length}"))
 }
 
-fn is_variable(ast: &IdedExpr, name: &str) -> bool {
-    matches!(&ast.expr, Expr::Ident(ident) if ident == name)
-}
-
-fn literal_value(literal: &LiteralValue) -> Result<Value, Stop> {
-    Ok(match literal {
-        LiteralValue::Boolean(b) => (*b.inner()).into(),
-        LiteralValue::Double(d) => number::double(*d.inner()).unwrap_or(Value::Null),
-        LiteralValue::Int(i) => (*i.inner()).into(),
-        LiteralValue::Null => Value::Null,
-        LiteralValue::String(s) => s.inner().into(),
-        LiteralValue::Bytes(_) | LiteralValue::UInt(_) => {
-            return Err(error("this literal is not available in expressions"));
-        }
-    })
-}
-
 /// What copying a value costs.
 fn weight(value: &Value) -> usize {
     match value {
@@ -351,7 +346,7 @@ fn weight(value: &Value) -> usize {
     }
 }
 
-fn ordered(a: &Value, b: &Value) -> Result<Option<std::cmp::Ordering>, String> {
+fn ordered(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
     let comparable = match (a, b) {
         (Value::Number(_), Value::Number(_)) => true,
         _ => std::mem::discriminant(a) == std::mem::discriminant(b) && (a.is_string() || a.is_boolean()),

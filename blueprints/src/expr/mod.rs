@@ -1,16 +1,17 @@
 //! Expressions: `${...}` in the strings of a blueprint, and the rules of `when`, `forEach` and `status`.
 //!
-//! The language is CEL over JSON values, for the functions that [`functions`] lists. The `cel` crate parses; evaluation
-//! is our own, because it must be bounded ([`eval::FUEL`]), must tell "not known yet" from "wrong", and must never
-//! panic on what a user wrote.
+//! The language is CEL over JSON values, for the functions that [`functions`] lists. Parser and evaluator are our own:
+//! both must be bounded in stack and time on whatever a user writes, and evaluation must tell "not known yet" from
+//! "wrong". Tests hold them against the `cel` crate.
 
 use std::sync::Arc;
 
-use cel::IdedExpr;
 use serde_json::Value;
 
+mod ast;
 mod eval;
 pub mod functions;
+mod lexer;
 mod number;
 mod parse;
 mod refs;
@@ -46,9 +47,6 @@ pub enum Error {
     /// `${` without its `}`.
     #[error("`${{` without `}}` in `{0}`; write `$${{` for the characters themselves")]
     Unclosed(String),
-    /// Something of CEL that is not offered here.
-    #[error("{0} is not available in expressions")]
-    Unsupported(String),
 }
 
 /// Why an expression has no value.
@@ -69,7 +67,7 @@ pub enum Stop {
 #[derive(Clone, Debug)]
 pub struct Expression {
     source: Arc<str>,
-    ast: Arc<IdedExpr>,
+    ast: Arc<ast::Expr>,
     references: Arc<[Reference]>,
 }
 
@@ -120,11 +118,6 @@ impl Expression {
     /// The functions that it calls, operators left out: name, and whether it is called on a value.
     pub fn functions(&self) -> Vec<(&str, bool)> {
         refs::functions(&self.ast)
-    }
-
-    /// The syntax tree.
-    pub fn ast(&self) -> &IdedExpr {
-        &self.ast
     }
 
     /// Its value in a scope.

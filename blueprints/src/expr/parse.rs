@@ -1,157 +1,312 @@
-//! From text to a syntax tree that is safe to walk: bounded in length and depth, and only of what evaluation knows.
+//! The grammar of CEL, by precedence climbing. Bounded in length and depth, so that no text can exhaust the stack.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use serde_json::Value;
 
-use cel::IdedExpr;
-use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
-use cel::parser::Parser;
+use super::ast::{BinaryOp, Expr, Macro, UnaryOp};
+use super::lexer::{Token, tokens};
+use super::{Error, Expression, number};
 
-use super::{Error, Expression};
+/// Words that CEL keeps for itself.
+const RESERVED: [&str; 18] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
 
-pub(super) fn parse(source: &str) -> Result<IdedExpr, Error> {
+pub(super) fn parse(source: &str) -> Result<Expr, Error> {
     if source.len() > Expression::MAX_LENGTH {
         return Err(Error::TooLong { length: source.len() });
     }
-    if let Some(ast) = path(source) {
-        return Ok(ast);
-    }
-    thread_local! {
-        // The same few expressions stand in many templates, and each is parsed again at every decision.
-        static PARSED: RefCell<HashMap<String, IdedExpr>> = RefCell::default();
-    }
-    if let Some(ast) = PARSED.with_borrow(|parsed| parsed.get(source).cloned()) {
-        return Ok(ast);
-    }
-    let ast = grammar(source)?;
-    PARSED.with_borrow_mut(|parsed| {
-        if parsed.len() >= 1_024 {
-            parsed.clear();
-        }
-        parsed.insert(source.to_owned(), ast.clone());
+    let syntax = |reason| Error::Syntax { source_text: source.trim().into(), reason };
+    let tokens = tokens(source).map_err(syntax)?;
+    let mut parser = Parser { tokens, at: 0 };
+    let outcome = parser.expression(0).and_then(|node| match parser.peek() {
+        Token::End => Ok(node.expr),
+        other => Err(Fault::Syntax(format!("{other} is not expected here (column {})", parser.column()))),
     });
-    Ok(ast)
+    outcome.map_err(|fault| match fault {
+        Fault::TooDeep => Error::TooDeep,
+        Fault::Syntax(reason) => syntax(reason),
+    })
 }
 
-fn grammar(source: &str) -> Result<IdedExpr, Error> {
-    if nesting(source) > Expression::MAX_DEPTH {
-        return Err(Error::TooDeep);
+enum Fault {
+    TooDeep,
+    Syntax(String),
+}
+
+/// A part with the depth of its tree.
+struct Node {
+    expr: Expr,
+    depth: usize,
+}
+
+impl Node {
+    fn leaf(expr: Expr) -> Self {
+        Self { expr, depth: 1 }
     }
-    let ast = Parser::new().max_recursion_depth(Expression::MAX_DEPTH as u16).parse(source).map_err(|e| {
-        let reason = e.errors.first().map_or_else(String::new, |first| first.msg.replace('\n', " "));
-        Error::Syntax { source_text: source.trim().into(), reason }
-    })?;
-    check(&ast)?;
-    Ok(ast)
+
+    /// A node above parts of this depth.
+    fn above(expr: Expr, depth: usize) -> Result<Self, Fault> {
+        if depth >= Expression::MAX_DEPTH { Err(Fault::TooDeep) } else { Ok(Self { expr, depth: depth + 1 }) }
+    }
 }
 
-/// An upper bound of how deep the parser would have to go: operators count, since a chain of them nests too.
-fn nesting(source: &str) -> usize {
-    let mut open = 0_usize;
-    let mut deepest = 0;
-    let mut operators = 0_usize;
-    for byte in source.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' => {
-                open += 1;
-                deepest = deepest.max(open);
+struct Parser {
+    tokens: Vec<(Token, usize)>,
+    at: usize,
+}
+
+impl Parser {
+    fn peek(&self) -> &Token {
+        self.tokens.get(self.at).map_or(&Token::End, |(token, _)| token)
+    }
+
+    fn column(&self) -> usize {
+        self.tokens.get(self.at).map_or(0, |(_, column)| *column)
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.at += 1;
+        token
+    }
+
+    fn take(&mut self, symbol: &str) -> bool {
+        let found = matches!(self.peek(), Token::Symbol(s) if *s == symbol);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, symbol: &str) -> Result<(), Fault> {
+        if self.take(symbol) {
+            return Ok(());
+        }
+        Err(Fault::Syntax(format!("`{symbol}` is expected instead of {} (column {})", self.peek(), self.column())))
+    }
+
+    /// `nested` counts the brackets and operators around.
+    fn expression(&mut self, nested: usize) -> Result<Node, Fault> {
+        if nested > Expression::MAX_DEPTH {
+            return Err(Fault::TooDeep);
+        }
+        let condition = self.binary(0, nested)?;
+        if !self.take("?") {
+            return Ok(condition);
+        }
+        let yes = self.binary(0, nested + 1)?;
+        self.expect(":")?;
+        let no = self.expression(nested + 1)?;
+        let depth = condition.depth.max(yes.depth).max(no.depth);
+        let [condition, yes, no] = [condition, yes, no].map(|n| Box::new(n.expr));
+        Node::above(Expr::Conditional { condition, yes, no }, depth)
+    }
+
+    fn binary(&mut self, at_least: u8, nested: usize) -> Result<Node, Fault> {
+        let mut left = self.unary(nested)?;
+        while let Some(op) = operator(self.peek()).filter(|op| op.precedence() > at_least) {
+            self.at += 1;
+            let right = self.binary(op.precedence(), nested + 1)?;
+            let depth = left.depth.max(right.depth);
+            let [l, r] = [left, right].map(|n| Box::new(n.expr));
+            left = Node::above(Expr::Binary { op, left: l, right: r }, depth)?;
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self, nested: usize) -> Result<Node, Fault> {
+        let mut ops = Vec::new();
+        loop {
+            if self.take("!") {
+                ops.push(UnaryOp::Not);
+            } else if self.take("-") {
+                ops.push(UnaryOp::Negate);
+            } else {
+                break;
             }
-            b')' | b']' | b'}' => open = open.saturating_sub(1),
-            b'+' | b'-' | b'*' | b'/' | b'%' | b'!' | b'?' | b'<' | b'>' | b'=' => operators += 1,
-            _ => {}
+        }
+        let negated = ops.last() == Some(&UnaryOp::Negate);
+        let mut node = match (negated, self.peek().clone()) {
+            // a minus belongs to the number behind it, which may be the least there is
+            (true, Token::Int(n)) => {
+                ops.pop();
+                self.at += 1;
+                self.members(Node::leaf(Expr::Literal((-n).into())), nested)?
+            }
+            (true, Token::IntMin) => {
+                ops.pop();
+                self.at += 1;
+                self.members(Node::leaf(Expr::Literal(i64::MIN.into())), nested)?
+            }
+            _ => {
+                let primary = self.primary(nested)?;
+                self.members(primary, nested)?
+            }
+        };
+        while let Some(op) = ops.pop() {
+            let depth = node.depth;
+            node = Node::above(Expr::Unary { op, of: Box::new(node.expr) }, depth)?;
+        }
+        Ok(node)
+    }
+
+    fn members(&mut self, mut node: Node, nested: usize) -> Result<Node, Fault> {
+        loop {
+            if self.take("[") {
+                let index = self.expression(nested + 1)?;
+                self.expect("]")?;
+                let depth = node.depth.max(index.depth);
+                node = Node::above(Expr::Index { of: Box::new(node.expr), index: Box::new(index.expr) }, depth)?;
+            } else if self.take(".") {
+                let column = self.column();
+                let name = match self.next() {
+                    Token::Name(name) => name,
+                    other => {
+                        return Err(Fault::Syntax(format!("a name is expected instead of {other} (column {column})")));
+                    }
+                };
+                node = if self.take("(") { self.method(node, name, nested)? } else { field(node, name)? };
+            } else {
+                return Ok(node);
+            }
         }
     }
-    deepest + operators / 8
-}
 
-/// `a.b["c"].d[0]`, by far the most frequent expression, without the grammar.
-fn path(source: &str) -> Option<IdedExpr> {
-    let source = source.trim();
-    let (first, mut rest) = identifier(source)?;
-    if matches!(first, "true" | "false" | "null" | "in") {
-        return None;
+    fn method(&mut self, target: Node, name: String, nested: usize) -> Result<Node, Fault> {
+        let column = self.column();
+        let (args, depth) = self.arguments(")", nested)?;
+        let depth = depth.max(target.depth);
+        let of = Box::new(target.expr);
+        let Some(kind) = Macro::of(&name, args.len()) else {
+            return Node::above(Expr::Call { name, target: Some(of), args }, depth);
+        };
+        let mut args = args.into_iter();
+        let (Some(variable), Some(second), third) = (args.next(), args.next(), args.next()) else {
+            return Err(Fault::Syntax(format!("`{name}` takes a variable and an expression (column {column})")));
+        };
+        let Expr::Name(variable) = variable else {
+            return Err(Fault::Syntax(format!("`{name}` takes a variable's name first (column {column})")));
+        };
+        let (filter, body) = match third {
+            Some(body) => (Some(Box::new(second)), Box::new(body)),
+            None => (None, Box::new(second)),
+        };
+        Node::above(Expr::Macro { kind, range: of, variable, filter, body }, depth)
     }
-    let mut ast = node(Expr::Ident(first.into()));
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('.') {
-            let (field, tail) = identifier(after)?;
-            ast = node(Expr::Select(SelectExpr { operand: Box::new(ast), field: field.into(), test: false }));
-            rest = tail;
-        } else {
-            let inner = rest.strip_prefix('[')?;
-            let (index, tail) = index(inner)?;
-            let call = CallExpr { func_name: operators::INDEX.into(), target: None, args: vec![ast, index] };
-            ast = node(Expr::Call(call));
-            rest = tail.strip_prefix(']')?;
+
+    /// Expressions separated by commas up to `end`, a last comma allowed; with the depth of the deepest.
+    fn arguments(&mut self, end: &str, nested: usize) -> Result<(Vec<Expr>, usize), Fault> {
+        let (mut all, mut depth) = (Vec::new(), 1);
+        while !self.take(end) {
+            let node = self.expression(nested + 1)?;
+            depth = depth.max(node.depth);
+            all.push(node.expr);
+            if !self.take(",") {
+                self.expect(end)?;
+                break;
+            }
         }
+        Ok((all, depth))
     }
-    Some(ast)
-}
 
-fn node(expr: Expr) -> IdedExpr {
-    IdedExpr { id: 0, expr }
-}
-
-fn identifier(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
-    (end > 0 && !text.starts_with(|c: char| c.is_ascii_digit())).then(|| text.split_at(end))
-}
-
-fn index(text: &str) -> Option<(IdedExpr, &str)> {
-    if let Some(quote @ ('"' | '\'')) = text.chars().next() {
-        let end = text[1..].find(quote)? + 1;
-        let literal = &text[1..end];
-        let plain = !literal.contains(['\\', '\n']);
-        return plain.then(|| (node(Expr::Literal(LiteralValue::String(literal.to_owned().into()))), &text[end + 1..]));
-    }
-    let end = text.find(|c: char| !c.is_ascii_digit())?;
-    let n: i64 = text[..end].parse().ok()?;
-    Some((node(Expr::Literal(LiteralValue::Int(n.into()))), &text[end..]))
-}
-
-/// Refuses what evaluation does not know, and too deep a tree; without recursion.
-fn check(ast: &IdedExpr) -> Result<(), Error> {
-    let mut stack = vec![(ast, 1)];
-    while let Some((node, depth)) = stack.pop() {
-        if depth > Expression::MAX_DEPTH {
-            return Err(Error::TooDeep);
-        }
-        unsupported(&node.expr)?;
-        children(&node.expr, |child| stack.push((child, depth + 1)));
-    }
-    Ok(())
-}
-
-fn unsupported(expr: &Expr) -> Result<(), Error> {
-    let what = match expr {
-        Expr::Unspecified => "an empty expression",
-        Expr::Struct(_) => "a typed object",
-        Expr::Literal(LiteralValue::Bytes(_)) => "a byte string",
-        Expr::Literal(LiteralValue::UInt(_)) => "an unsigned literal (write it without the `u`)",
-        Expr::List(list) if !list.optional_indices.is_empty() => "an optional element",
-        Expr::Comprehension(c) if c.iter_var2.is_some() => "a comprehension over two variables",
-        _ => return Ok(()),
-    };
-    Err(Error::Unsupported(what.into()))
-}
-
-/// Calls `visit` with each direct part of a node.
-pub(super) fn children<'a>(expr: &'a Expr, mut visit: impl FnMut(&'a IdedExpr)) {
-    match expr {
-        Expr::Call(call) => call.target.iter().map(Box::as_ref).chain(&call.args).for_each(visit),
-        Expr::Comprehension(c) => {
-            [&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result].into_iter().for_each(visit);
-        }
-        Expr::List(list) => list.elements.iter().for_each(visit),
-        Expr::Map(map) => {
-            for entry in &map.entries {
-                if let EntryExpr::MapEntry(entry) = &entry.expr {
-                    visit(&entry.key);
-                    visit(&entry.value);
+    fn primary(&mut self, nested: usize) -> Result<Node, Fault> {
+        let column = self.column();
+        let literal = |value: Value| Ok(Node::leaf(Expr::Literal(value)));
+        match self.next() {
+            Token::Int(n) => literal(n.into()),
+            Token::Double(n) => literal(number::double(n).unwrap_or(Value::Null)),
+            Token::Text(text) => literal(text.into()),
+            Token::Name(name) => match name.as_str() {
+                "true" => literal(true.into()),
+                "false" => literal(false.into()),
+                "null" => literal(Value::Null),
+                word if RESERVED.contains(&word) => {
+                    Err(Fault::Syntax(format!("`{word}` is a word of CEL itself (column {column})")))
                 }
+                _ if self.take("(") => self.function(name, nested),
+                _ => Ok(Node::leaf(Expr::Name(name))),
+            },
+            Token::Symbol("(") => {
+                let inner = self.expression(nested + 1)?;
+                self.expect(")")?;
+                Ok(inner)
+            }
+            Token::Symbol("[") => {
+                let (items, depth) = self.arguments("]", nested)?;
+                Node::above(Expr::List(items), depth)
+            }
+            Token::Symbol("{") => self.object(nested),
+            other => Err(Fault::Syntax(format!("a value is expected instead of {other} (column {column})"))),
+        }
+    }
+
+    fn function(&mut self, name: String, nested: usize) -> Result<Node, Fault> {
+        let column = self.column();
+        let (mut args, depth) = self.arguments(")", nested)?;
+        if name != "has" {
+            return Node::above(Expr::Call { name, target: None, args }, depth);
+        }
+        match (args.pop(), args.is_empty()) {
+            (Some(Expr::Field { of, name, test: false }), true) => {
+                Node::above(Expr::Field { of, name, test: true }, depth)
+            }
+            _ => Err(Fault::Syntax(format!("`has` takes a field, such as has(a.b) (column {column})"))),
+        }
+    }
+
+    fn object(&mut self, nested: usize) -> Result<Node, Fault> {
+        let (mut entries, mut depth) = (Vec::new(), 1);
+        while !self.take("}") {
+            let key = self.expression(nested + 1)?;
+            self.expect(":")?;
+            let value = self.expression(nested + 1)?;
+            depth = depth.max(key.depth).max(value.depth);
+            entries.push((key.expr, value.expr));
+            if !self.take(",") {
+                self.expect("}")?;
+                break;
             }
         }
-        Expr::Select(select) => visit(&select.operand),
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) => {}
+        Node::above(Expr::Object(entries), depth)
     }
+}
+
+fn field(node: Node, name: String) -> Result<Node, Fault> {
+    let depth = node.depth;
+    Node::above(Expr::Field { of: Box::new(node.expr), name, test: false }, depth)
+}
+
+fn operator(token: &Token) -> Option<BinaryOp> {
+    Some(match token {
+        Token::Name(word) if word == "in" => BinaryOp::In,
+        Token::Symbol("||") => BinaryOp::Or,
+        Token::Symbol("&&") => BinaryOp::And,
+        Token::Symbol("==") => BinaryOp::Equal,
+        Token::Symbol("!=") => BinaryOp::NotEqual,
+        Token::Symbol("<") => BinaryOp::Less,
+        Token::Symbol("<=") => BinaryOp::LessEqual,
+        Token::Symbol(">") => BinaryOp::Greater,
+        Token::Symbol(">=") => BinaryOp::GreaterEqual,
+        Token::Symbol("+") => BinaryOp::Add,
+        Token::Symbol("-") => BinaryOp::Subtract,
+        Token::Symbol("*") => BinaryOp::Multiply,
+        Token::Symbol("/") => BinaryOp::Divide,
+        Token::Symbol("%") => BinaryOp::Remainder,
+        _ => return None,
+    })
 }

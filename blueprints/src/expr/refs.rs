@@ -1,16 +1,17 @@
 //! What an expression refers to: the edges of the graph come from here.
 
-use cel::IdedExpr;
-use cel::common::ast::{Expr, LiteralValue, operators};
+use std::rc::Rc;
 
-use super::parse::children;
+use serde_json::Value;
+
+use super::ast::Expr;
 
 /// A name of the outer scope and the fields below it, as far as the text says them: `components.count.outputs.rows`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     /// The names, the scope's own first.
     pub path: Vec<String>,
-    /// The path goes on by an index that is computed.
+    /// The path goes on by an index that is a number or is computed.
     pub computed: bool,
     /// It is only asked whether the last field is there.
     pub test: bool,
@@ -28,81 +29,92 @@ impl Reference {
     }
 }
 
-pub(super) fn references(ast: &IdedExpr) -> Vec<Reference> {
+/// The variables that macros around a node bind, innermost first.
+type Bound<'a> = Option<Rc<Variable<'a>>>;
+
+struct Variable<'a> {
+    name: &'a str,
+    outer: Bound<'a>,
+}
+
+fn is_bound(bound: &Bound<'_>, name: &str) -> bool {
+    let mut current = bound.as_ref();
+    while let Some(variable) = current {
+        if variable.name == name {
+            return true;
+        }
+        current = variable.outer.as_ref();
+    }
+    false
+}
+
+pub(super) fn references(ast: &Expr) -> Vec<Reference> {
     let mut found = Vec::new();
-    // with each node, the variables that comprehensions around it bind
-    let mut stack: Vec<(&IdedExpr, Vec<&str>)> = vec![(ast, Vec::new())];
+    let mut stack: Vec<(&Expr, Bound<'_>)> = vec![(ast, None)];
     while let Some((node, bound)) = stack.pop() {
-        if let Some((reference, rest)) = chain(node) {
-            if !bound.contains(&reference.root()) && !found.contains(&reference) {
+        if let Some((reference, indices)) = chain(node) {
+            if !is_bound(&bound, reference.root()) && !found.contains(&reference) {
                 found.push(reference);
             }
-            rest.into_iter().for_each(|r| stack.push((r, bound.clone())));
+            stack.extend(indices.into_iter().map(|i| (i, bound.clone())));
             continue;
         }
-        if let Expr::Comprehension(c) = &node.expr {
-            let mut inner = bound.clone();
-            inner.extend([c.iter_var.as_str(), c.accu_var.as_str()]);
-            for part in [&c.result, &c.loop_step, &c.loop_cond] {
-                stack.push((part, inner.clone()));
-            }
-            stack.push((&c.accu_init, bound.clone()));
-            stack.push((&c.iter_range, bound));
+        if let Expr::Macro { range, variable, filter, body, .. } = node {
+            let inner = Some(Rc::new(Variable { name: variable, outer: bound.clone() }));
+            stack.push((body, inner.clone()));
+            stack.extend(filter.iter().map(|f| (f.as_ref(), inner.clone())));
+            stack.push((range, bound));
             continue;
         }
         let from = stack.len();
-        children(&node.expr, |child| stack.push((child, bound.clone())));
+        node.parts(|part| stack.push((part, bound.clone())));
         stack[from..].reverse();
     }
     found
 }
 
-/// The functions called in a tree; operators are not named like functions.
-pub(super) fn functions(ast: &IdedExpr) -> Vec<(&str, bool)> {
+/// The functions called in a tree: name, and whether it is called on a value.
+pub(super) fn functions(ast: &Expr) -> Vec<(&str, bool)> {
     let mut found = Vec::new();
     let mut stack = vec![ast];
     while let Some(node) = stack.pop() {
-        if let Expr::Call(call) = &node.expr
-            && call.func_name.starts_with(|c: char| c.is_ascii_alphabetic())
-        {
-            found.push((call.func_name.as_str(), call.target.is_some()));
+        if let Expr::Call { name, target, .. } = node {
+            found.push((name.as_str(), target.is_some()));
         }
-        children(&node.expr, |child| stack.push(child));
+        node.parts(|part| stack.push(part));
     }
     found
 }
 
 /// A chain of fields and indices down to a name; with it, the computed indices within.
-fn chain(node: &IdedExpr) -> Option<(Reference, Vec<&IdedExpr>)> {
+fn chain(node: &Expr) -> Option<(Reference, Vec<&Expr>)> {
     let mut path = Vec::new();
     let mut indices = Vec::new();
     let mut computed = false;
     let mut current = node;
-    let test = matches!(&node.expr, Expr::Select(s) if s.test);
+    let test = matches!(node, Expr::Field { test: true, .. });
     loop {
-        match &current.expr {
-            Expr::Ident(name) => {
+        match current {
+            Expr::Name(name) => {
                 path.push(name.clone());
                 path.reverse();
                 return Some((Reference { path, computed, test }, indices));
             }
-            Expr::Select(select) => {
-                path.push(select.field.clone());
-                current = &select.operand;
+            Expr::Field { of, name, .. } => {
+                path.push(name.clone());
+                current = of;
             }
-            Expr::Call(call) if call.func_name == operators::INDEX && call.args.len() == 2 => {
-                match &call.args[1].expr {
-                    Expr::Literal(LiteralValue::String(key)) => path.push(key.inner().to_owned()),
+            Expr::Index { of, index } => {
+                match index.as_ref() {
+                    Expr::Literal(Value::String(key)) => path.push(key.clone()),
                     other => {
-                        // what follows a computed or a numeric index is not known by name
+                        // what follows such an index is not known by name
                         path.clear();
                         computed = true;
-                        if !matches!(other, Expr::Literal(_)) {
-                            indices.push(&call.args[1]);
-                        }
+                        indices.push(other);
                     }
                 }
-                current = &call.args[0];
+                current = of;
             }
             _ => return None,
         }

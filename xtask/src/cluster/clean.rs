@@ -9,7 +9,7 @@ use crate::tools::remove_dir;
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -40,10 +40,12 @@ pub fn clean(dirs: &Dirs) -> Result<()> {
     if !keep_images {
         remove_dir(&containers)?;
     }
-    for dir in ["etcd", "kubelet", "kafka", "s3", "registry", "ipam", "podlogs", "pids", "cni", "certs.d"] {
+    for dir in
+        ["etcd", "kubelet", "kafka", "s3", "registry", "ipam", "podlogs", "pids", "cni", "certs.d", "containerd-opt"]
+    {
         remove_dir(&state.join(dir))?;
     }
-    remove_cni_results();
+    remove_traces(&state);
     remove_dir(Path::new(RUN))
 }
 
@@ -125,11 +127,13 @@ fn remove_cgroups() {
     controllers.chain([root.join("kubepods")]).filter(|d| d.is_dir()).for_each(|d| remove(&d));
 }
 
-/// What the network plugins remember of the pods, in a directory that all runtimes share.
-fn remove_cni_results() {
-    let entries = fs::read_dir("/var/lib/cni/results").into_iter().flatten().flatten();
-    let ours = entries.filter(|e| e.file_name().to_string_lossy().starts_with("tributary-"));
-    ours.for_each(|e| drop(fs::remove_file(e.path())));
+/// What plugins and kubelet leave of the pods in directories that all runtimes share.
+fn remove_traces(state: &Path) {
+    let entries = |dir: &str| fs::read_dir(dir).into_iter().flatten().flatten();
+    let results = entries("/var/lib/cni/results").filter(|e| e.file_name().to_string_lossy().starts_with("tributary-"));
+    let ours = |e: &DirEntry| fs::read_link(e.path()).is_ok_and(|to| to.starts_with(state));
+    let logs = entries("/var/log/containers").filter(ours);
+    results.chain(logs).for_each(|e| drop(fs::remove_file(e.path())));
 }
 
 #[cfg(test)]

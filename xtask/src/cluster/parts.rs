@@ -96,7 +96,7 @@ const CONTROLLER_MANAGER: &str = "--kubeconfig @STATE@/admin.kubeconfig --leader
     --authentication-kubeconfig @STATE@/admin.kubeconfig --authorization-kubeconfig @STATE@/admin.kubeconfig \
     --root-ca-file @STATE@/pki/ca.crt --service-account-private-key-file @STATE@/pki/sa.key \
     --controllers *,-node-ipam-controller,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle-controller \
-    --kube-api-qps 500 --kube-api-burst 1000";
+    --flex-volume-plugin-dir @STATE@/kubelet/volumeplugins --kube-api-qps 500 --kube-api-burst 1000";
 const SCHEDULER: &str = "--kubeconfig @STATE@/admin.kubeconfig --leader-elect=false --kube-api-qps 500 --kube-api-burst 1000 \
     --authentication-kubeconfig @STATE@/admin.kubeconfig --authorization-kubeconfig @STATE@/admin.kubeconfig";
 const KUBELET: &str = "--config @STATE@/kubelet.yaml --kubeconfig @STATE@/admin.kubeconfig --root-dir @STATE@/kubelet \

@@ -92,7 +92,9 @@ fn start(dirs: &Dirs) -> Result<()> {
             import_base_images(dirs)
         });
         wait(apiserver)?;
-        until("the apiserver is ready", || sh::succeeds(kubectl(dirs).args(["get", "--raw", "/readyz"])))?;
+        until("the apiserver is ready", || {
+            sh::succeeds(kubectl(dirs).args(["get", "--raw", "/readyz", "--request-timeout=5s"]))
+        })?;
         let control = ["controller-manager", "scheduler", "kube-proxy", "coredns"].map(begin);
         // A kubelet that meets no containerd, or no pause image, takes long to try again.
         join(images)?;

@@ -21,6 +21,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check manifests, and say everything that is wrong with them
     Verify(VerifyArgs),
+    /// Show who reads, writes and waits for what
+    Graph(GraphArgs),
 }
 
 const RUN_HELP: &str = "\
@@ -82,6 +84,29 @@ pub struct VerifyArgs {
     /// Print the problems as a JSON list instead
     #[arg(long, short = 'o', value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// `tributary graph`
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Files or directories of YAML that hold the Pipeline and its Blueprint
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// The Pipeline, if there are several
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// How it is shown
+    #[arg(long, short = 'o', value_name = "FORMAT", default_value = "text")]
+    pub output: GraphFormat,
+}
+
+/// A format of graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// A paragraph a component
+    Text,
+    /// A Mermaid flowchart
+    Mermaid,
 }
 
 /// A format for programs.

@@ -96,6 +96,7 @@ pub fn main(name: &'static str) -> ExitCode {
     let done = match &cli.command {
         Command::Run(args) => command::run::run(args),
         Command::Verify(args) => command::verify::verify(args),
+        Command::Graph(args) => command::graph::graph(args),
     };
     match done {
         Ok(Exit::Success) => ExitCode::SUCCESS,

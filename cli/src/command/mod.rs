@@ -1,14 +1,17 @@
 //! The subcommands.
 
+mod chosen;
+pub mod graph;
 pub mod run;
 mod setting;
 pub mod verify;
 
 use std::path::PathBuf;
 
-use tributary_blueprints::problem::{Origin, Problem};
+use tributary_blueprints::problem::{Origin, Problem, nearest};
 use tributary_crds::{Blueprint, Pipeline};
 
+use crate::Failure;
 use crate::manifest::{Complaint, Loaded, Manifests};
 
 /// A complaint about what a verification found, at its place in the Pipeline's or the Blueprint's file.
@@ -40,6 +43,20 @@ fn label(kind: &str, name: &Option<String>) -> String {
     format!("{kind} {}", name.as_deref().unwrap_or_default())
 }
 
+/// Every name given must be one that there is.
+fn known<'a>(
+    flag: &str,
+    what: &str,
+    given: impl IntoIterator<Item = &'a str>,
+    names: &[String],
+) -> Result<(), Failure> {
+    let Some(name) = given.into_iter().find(|name| !names.iter().any(|n| n == name)) else { return Ok(()) };
+    let near = nearest(name, names.iter().map(String::as_str));
+    let hint = near.map_or(String::new(), |n| format!(" (did you mean `{n}`?)"));
+    let there = if names.is_empty() { "there is none".into() } else { format!("there is: {}", names.join(", ")) };
+    Err(Failure::Usage(format!("{flag} {name}: there is no {what} `{name}`{hint}; {there}")))
+}
+
 impl Manifests {
     /// The Blueprint that a Pipeline refers to, of its own namespace; a complaint where it is not there.
     fn blueprint_of(&self, pipeline: &Loaded<Pipeline>) -> Result<Option<&Loaded<Blueprint>>, Complaint> {
@@ -57,7 +74,7 @@ impl Manifests {
         let message = format!("no Blueprint `{}` in the files given", wanted.name);
         let object = label("Pipeline", &pipeline.object.metadata.name);
         let mut complaint = pipeline.complaint(&object, "spec.blueprintRef.name", "BlueprintNotFound", message);
-        complaint.suggestion = tributary_blueprints::problem::nearest(&wanted.name, names.iter().map(String::as_str));
+        complaint.suggestion = nearest(&wanted.name, names.iter().map(String::as_str));
         Err(complaint)
     }
 }

@@ -2,22 +2,23 @@
 
 use std::io::{Write, stderr, stdout};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::thread::available_parallelism;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tributary_blueprints::resolve::{Component, Resolved, resolve};
-use tributary_blueprints::verify;
-use tributary_crds::{Any, BlueprintSpec, Health, Pipeline, PipelinePhase};
+use tributary_blueprints::Resolved;
+use tributary_blueprints::resolve::Component;
+use tributary_crds::{Health, PipelinePhase};
 
-use super::{located, setting};
+use super::chosen::Chosen;
+use super::setting;
 use crate::args::{Format, RunArgs};
 use crate::local::stores::Directories;
 use crate::local::topics::Logs;
-use crate::local::{self, KINDS, Outcome, Run, RunError, cluster};
-use crate::manifest::{Loaded, Manifests, load, yaml};
+use crate::local::{self, KINDS, Outcome, Run, RunError};
+use crate::manifest::load;
 use crate::output::progress::Progress;
 use crate::output::summary;
 use crate::{Exit, Failure};
@@ -28,88 +29,21 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if !complaints.is_empty() {
         return Err(Failure::Manifests(complaints));
     }
-    let chosen = choose(&manifests, args.pipeline.as_deref())?;
-    let blueprint = manifests.blueprint_of(chosen).map_err(|complaint| Failure::Manifests(vec![complaint]))?;
-    let (pipeline, spec, resolved) = prepared(args, chosen, blueprint.map(|b| &b.object.spec), |problems| {
-        Failure::Manifests(problems.iter().map(|p| located(p, Some(chosen), blueprint)).collect())
-    })?;
-    let name = pipeline.metadata.name.clone().unwrap_or_default();
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("tributary-out").join(&name));
-    let base = chosen.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directories = setting::directories(&resolved, args, base, &out)?;
+    let mut chosen = Chosen::new(&manifests, args.pipeline.as_deref())?;
+    chosen.set_parameters(&args.parameters)?;
+    chosen.resolved()?;
+    // left out only once all is known to be right, so that a skipped component hides no mistake
+    chosen.skip(&args.skip)?;
+    let resolved = chosen.resolved()?;
+    runnable(&resolved, &args.skip)?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("tributary-out").join(chosen.name()));
+    let directories = setting::directories(&resolved, args, chosen.directory(), &out)?;
     let logs = Logs::new(setting::topics(&resolved, args)?).map_err(RunError::from)?;
     let threads = args.threads.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-    let run = Run { pipeline, blueprint: spec, directories: directories.clone(), logs, threads };
-    let outcome = carried_out(run)?;
+    let name = chosen.name();
+    let (pipeline, blueprint) = (chosen.pipeline, chosen.blueprint);
+    let outcome = carried_out(Run { pipeline, blueprint, directories: directories.clone(), logs, threads })?;
     report(args, &name, &outcome, &resolved, &directories)
-}
-
-fn choose<'a>(manifests: &'a Manifests, wanted: Option<&str>) -> Result<&'a Loaded<Pipeline>, Failure> {
-    let name = |p: &Loaded<Pipeline>| p.object.metadata.name.clone().unwrap_or_default();
-    let names: Vec<_> = manifests.pipelines.iter().map(name).collect();
-    match (wanted, manifests.pipelines.as_slice()) {
-        (_, []) => Err(Failure::NoPipeline),
-        (None, [only]) => Ok(only),
-        (None, _) => Err(Failure::Usage(format!(
-            "there are several Pipelines: choose one with --pipeline: {}",
-            names.join(", ")
-        ))),
-        (Some(wanted), all) => {
-            let given = [(wanted.to_owned(), String::new())];
-            setting::known("--pipeline", "Pipeline", &given, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
-            all.iter().find(|p| name(p) == wanted).ok_or(Failure::NoPipeline)
-        }
-    }
-}
-
-/// The Pipeline and the Blueprint it refers to as they run, verified: with the parameters of the command line, and
-/// without the components that it skips.
-fn prepared(
-    args: &RunArgs,
-    chosen: &Loaded<Pipeline>,
-    referred: Option<&BlueprintSpec>,
-    wrong: impl Fn(&[tributary_blueprints::problem::Problem]) -> Failure,
-) -> Result<(Pipeline, Option<BlueprintSpec>, Resolved), Failure> {
-    let mut pipeline = chosen.object.clone();
-    pipeline.metadata.namespace.get_or_insert_with(|| cluster::DEFAULT_NAMESPACE.into());
-    for (name, value) in &args.parameters {
-        let parsed =
-            yaml::documents(value).map_err(|e| Failure::Usage(format!("--param {name}={value}: {}", e.message)))?;
-        let value = parsed.first().map_or(serde_json::Value::Null, yaml::Node::value);
-        pipeline.spec.parameters.insert(name.clone(), Any(value));
-    }
-    let mut blueprint = referred.cloned();
-    {
-        let spec =
-            pipeline.spec.blueprint.as_ref().or(blueprint.as_ref()).ok_or_else(|| {
-                Failure::Usage("the Pipeline has neither spec.blueprint nor spec.blueprintRef".into())
-            })?;
-        let problems = verify::pipeline(&pipeline, spec, None);
-        if !problems.is_empty() {
-            return Err(wrong(&problems));
-        }
-    }
-    if let Some(spec) = pipeline.spec.blueprint.as_mut().or(blueprint.as_mut()) {
-        skip(spec, &args.skip)?;
-    }
-    let spec = pipeline.spec.blueprint.as_ref().or(blueprint.as_ref());
-    let resolved =
-        spec.map_or_else(|| Ok(Resolved::default()), |spec| resolve(&pipeline, spec)).map_err(|p| wrong(&p))?;
-    runnable(&resolved, &args.skip)?;
-    Ok((pipeline, blueprint, resolved))
-}
-
-/// Leaves components out as the blueprint itself can: by `when`.
-fn skip(blueprint: &mut BlueprintSpec, names: &[String]) -> Result<(), Failure> {
-    let given: Vec<_> = names.iter().map(|name| (name.clone(), String::new())).collect();
-    let all = || blueprint.components.iter().chain(&blueprint.finally);
-    setting::known("--skip", "component", &given, &all().map(|c| c.name.as_str()).collect::<Vec<_>>())?;
-    for component in blueprint.components.iter_mut().chain(&mut blueprint.finally) {
-        if names.contains(&component.name) {
-            component.when = Some("${false}".into());
-        }
-    }
-    Ok(())
 }
 
 /// Components of kinds that a local run does not carry out must be skipped.

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use tributary_blueprints::problem::nearest;
 use tributary_blueprints::resolve::{Dataset, Resolved};
 use tributary_crds::Format;
 
+use super::known;
 use crate::Failure;
 use crate::args::RunArgs;
 use crate::local::stores::{DatasetDir, Directories, StoreRoot, in_bucket};
@@ -16,11 +16,11 @@ use crate::local::topics::LogTopic;
 
 /// The directories of the datasets. `base` is the directory of the Pipeline's file.
 pub fn directories(resolved: &Resolved, args: &RunArgs, base: &Path, out: &Path) -> Result<Directories, Failure> {
-    let names: Vec<_> = resolved.datasets.iter().map(|d| d.name.as_str()).collect();
-    known("--dataset", "dataset", &args.datasets, &names)?;
-    let mut stores: Vec<_> = resolved.datasets.iter().map(|d| d.store.as_str()).collect();
+    let names: Vec<_> = resolved.datasets.iter().map(|d| d.name.clone()).collect();
+    known("--dataset", "dataset", firsts(&args.datasets), &names)?;
+    let mut stores: Vec<_> = resolved.datasets.iter().map(|d| d.store.clone()).collect();
     stores.dedup();
-    known("--store", "store", &args.stores, &stores)?;
+    known("--store", "store", firsts(&args.stores), &stores)?;
     let mut datasets = Vec::new();
     for dataset in &resolved.datasets {
         let location = in_bucket(&dataset.uri);
@@ -66,8 +66,8 @@ fn readable(dataset: &Dataset, dir: &Path) -> Result<(), Failure> {
 
 /// The topics, with what `--topic` puts into them.
 pub fn topics(resolved: &Resolved, args: &RunArgs) -> Result<Vec<LogTopic>, Failure> {
-    let names: Vec<_> = resolved.topics.iter().map(|t| t.name.as_str()).collect();
-    known("--topic", "topic", &args.topics, &names)?;
+    let names: Vec<_> = resolved.topics.iter().map(|t| t.name.clone()).collect();
+    known("--topic", "topic", firsts(&args.topics), &names)?;
     if args.topics.iter().filter(|(_, file)| file == "-").count() > 1 {
         return Err(Failure::Usage("only one --topic can be the standard input".into()));
     }
@@ -109,22 +109,12 @@ fn lines(topic: &str, file: &str) -> Result<Vec<Bytes>, Failure> {
     Ok(lines)
 }
 
-fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    pairs.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+fn firsts(pairs: &[(String, String)]) -> impl Iterator<Item = &str> {
+    pairs.iter().map(|(name, _)| name.as_str())
 }
 
-/// Every name given must be one that there is.
-pub fn known(flag: &str, what: &str, given: &[(String, String)], names: &[&str]) -> Result<(), Failure> {
-    match given.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let hint =
-                nearest(name, names.iter().copied()).map_or(String::new(), |n| format!(" (did you mean `{n}`?)"));
-            let there =
-                if names.is_empty() { "there is none".into() } else { format!("there is: {}", names.join(", ")) };
-            Err(Failure::Usage(format!("{flag} {name}: the Pipeline has no {what} `{name}`{hint}; {there}")))
-        }
-    }
+fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
 }
 
 /// Whether a dataset's rows can be shown as lines.

@@ -4,6 +4,7 @@ use std::io::{Write, stderr, stdout};
 
 use tributary_blueprints::verify;
 
+use super::chosen::Chosen;
 use super::located;
 use crate::args::{Format, VerifyArgs};
 use crate::manifest::{Complaint, Manifests, load};
@@ -12,7 +13,8 @@ use crate::{Exit, Failure};
 /// Prints every problem of the manifests.
 pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let (manifests, mut complaints) = load(&args.paths);
-    complaints.extend(problems(&manifests));
+    complaints.extend(problems(&manifests)?);
+    complaints.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     if manifests.pipelines.is_empty() && manifests.blueprints.is_empty() && complaints.is_empty() {
         return Err(Failure::Nothing);
     }
@@ -31,19 +33,18 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
 }
 
 /// What verification says of every Pipeline with its Blueprint, and of every Blueprint that no Pipeline refers to.
-fn problems(manifests: &Manifests) -> Vec<Complaint> {
+fn problems(manifests: &Manifests) -> Result<Vec<Complaint>, Failure> {
     let mut complaints = Vec::new();
     let mut seen = Vec::new();
     for pipeline in &manifests.pipelines {
-        match manifests.blueprint_of(pipeline) {
-            Ok(referred) => {
-                let spec = pipeline.object.spec.blueprint.as_ref().or(referred.map(|b| &b.object.spec));
-                let Some(spec) = spec else { continue };
-                seen.extend(referred.map(|b| &b.object));
-                let found = verify::pipeline(&pipeline.object, spec, None);
-                complaints.extend(found.iter().map(|p| located(p, Some(pipeline), referred)));
-            }
-            Err(complaint) => complaints.push(complaint),
+        let found = Chosen::of(manifests, pipeline).and_then(|chosen| {
+            seen.extend(chosen.referred().map(|b| &b.object));
+            chosen.resolved()
+        });
+        match found {
+            Ok(_) => {}
+            Err(Failure::Manifests(found)) => complaints.extend(found),
+            Err(other) => return Err(other),
         }
     }
     for blueprint in manifests.blueprints.iter().filter(|b| !seen.contains(&&b.object)) {
@@ -51,13 +52,13 @@ fn problems(manifests: &Manifests) -> Vec<Complaint> {
         complaints.extend(found.iter().map(|p| located(p, None, Some(blueprint))));
     }
     // two Pipelines of one Blueprint find the same in it
-    let mut unique: Vec<Complaint> = Vec::new();
-    complaints.into_iter().for_each(|c| {
-        if !unique.contains(&c) {
-            unique.push(c)
+    let mut unique = Vec::new();
+    for complaint in complaints {
+        if !unique.contains(&complaint) {
+            unique.push(complaint);
         }
-    });
-    unique
+    }
+    Ok(unique)
 }
 
 fn verified(manifests: &Manifests) -> String {

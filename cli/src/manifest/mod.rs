@@ -137,7 +137,7 @@ fn files(path: &FilePath) -> Result<Vec<PathBuf>, String> {
         let file = entry.map_err(in_words)?.path();
         let manifest = file.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
         if manifest && file.is_file() {
-            files.push(file);
+            files.push(file.strip_prefix(".").unwrap_or(&file).to_owned());
         }
     }
     if files.is_empty() {

@@ -9,6 +9,9 @@ use tributary_crds::{ComponentStatus, EnginePhase, EngineStatus, Health, Pipelin
 use crate::local::Observer;
 use crate::output::text::{counted, shown};
 
+/// The longest step that is shown, in characters.
+const MAX_STEP: usize = 400;
+
 /// Shows a run on the standard error.
 pub enum Progress {
     /// Bars.
@@ -52,22 +55,31 @@ impl Observer for Progress {
 
 /// What a component is doing, in a few words.
 fn step(component: &ComponentStatus, engine: Option<&EngineStatus>) -> String {
-    let tasks = |n: u32| counted(n.into(), "task");
-    let ended = !matches!(component.health, Health::Progressing | Health::Ready);
-    let words = match engine.filter(|_| !ended).map(|e| (e, e.phase)) {
-        Some((_, EnginePhase::Mapping)) if engine.is_some_and(|e| e.map.total == 0) => "mapping".into(),
-        Some((e, EnginePhase::Mapping)) => format!("mapping, {}", tasks(e.map.total)),
-        Some((e, EnginePhase::Reducing)) => format!("reducing, {}", tasks(e.reduce.total)),
-        Some((_, EnginePhase::Committing)) => "committing the output".into(),
-        Some((e, EnginePhase::Planning)) if e.message.is_empty() => "planning".into(),
-        Some((e, EnginePhase::Planning)) => e.message.clone(),
-        _ => match (component.health, component.message.as_str()) {
-            (Health::Succeeded, _) => "succeeded".into(),
-            (health, "") => format!("{health:?}").to_lowercase(),
-            (health, message) => format!("{}: {message}", format!("{health:?}").to_lowercase()),
-        },
+    let running = matches!(component.health, Health::Progressing | Health::Ready);
+    let words = match engine.filter(|_| running) {
+        Some(engine) => engine_step(engine),
+        None => {
+            let health = format!("{:?}", component.health).to_lowercase();
+            match component.message.as_str() {
+                message if message.is_empty() || component.health == Health::Succeeded => health,
+                message => format!("{health}: {message}"),
+            }
+        }
     };
-    shown(words.as_bytes(), 400)
+    shown(words.as_bytes(), MAX_STEP)
+}
+
+fn engine_step(engine: &EngineStatus) -> String {
+    let tasks = |n: u32| counted(n.into(), "task");
+    match engine.phase {
+        EnginePhase::Planning if engine.message.is_empty() => "planning".into(),
+        EnginePhase::Planning => engine.message.clone(),
+        EnginePhase::Mapping => format!("mapping, {}", tasks(engine.map.total)),
+        EnginePhase::Reducing => format!("reducing, {}", tasks(engine.reduce.total)),
+        EnginePhase::Committing => "committing the output".into(),
+        EnginePhase::Succeeded => "succeeded".into(),
+        EnginePhase::Failed => format!("failed: {}", engine.message),
+    }
 }
 
 /// Lines: one whenever a component's step changes.

@@ -198,6 +198,16 @@ fn a_missing_dataset_is_named_with_its_path_and_the_flag() {
 }
 
 #[test]
+fn a_result_never_takes_the_place_of_other_files() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
+    let dataset = format!("counts={}", dir.path().display());
+    Ran::new(&["examples/wordcount", "-d", &dataset])
+        .failed(1, &["dataset counts", "is not empty", "--dataset counts=DIR"]);
+    assert_eq!(fs::read_to_string(dir.path().join("thesis.txt")).unwrap(), "years of work");
+}
+
+#[test]
 fn a_wrong_command_line_ends_with_2_and_says_what_there_is() {
     for (args, reasons) in [
         (
@@ -230,13 +240,13 @@ fn a_wrong_parameter_is_a_problem_of_the_pipeline() {
 #[test]
 fn two_jobs_run_one_after_the_other() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir_all(dir.path().join("in/text")).unwrap();
-    fs::write(dir.path().join("in/text/a"), "b a c\nb\nb c\n").unwrap();
+    fs::create_dir_all(dir.path().join("docs/text")).unwrap();
+    fs::write(dir.path().join("docs/text/a"), "b a c\nb\nb c\n").unwrap();
     let blueprint = format!(
         "datasets:
-- {{name: text, location: in/text}}
-- {{name: counts, location: out/counts}}
-- {{name: numbers, location: out/numbers}}
+- {{name: text, location: docs/text}}
+- {{name: counts, location: made/counts}}
+- {{name: numbers, location: made/numbers}}
 components:
 - name: spread
   reads: {{input: counts}}
@@ -249,7 +259,7 @@ components:
     );
     let file = pipeline(dir.path(), &blueprint, "");
     let ran = Ran::new(&[&file]).succeeded();
-    assert_eq!(ran.rows("out/numbers").0, ["a\t1", "b\t3", "c\t2"]);
+    assert_eq!(ran.rows("made/numbers").0, ["a\t1", "b\t3", "c\t2"]);
     assert!(ran.stderr().contains("spread: pending: waits for"), "{}", ran.stderr());
 
     // by default, what is there is not overwritten
@@ -263,12 +273,12 @@ components:
 #[test]
 fn a_failed_component_is_shown_with_its_own_words() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir_all(dir.path().join("in/text")).unwrap();
-    fs::write(dir.path().join("in/text/a"), "x\tnot-a-number\n").unwrap();
+    fs::create_dir_all(dir.path().join("docs/text")).unwrap();
+    fs::write(dir.path().join("docs/text/a"), "x\tnot-a-number\n").unwrap();
     let blueprint = format!(
         "datasets:
-- {{name: text, location: in/text}}
-- {{name: sums, location: out/sums}}
+- {{name: text, location: docs/text}}
+- {{name: sums, location: made/sums}}
 components:
 - name: add
   reads: {{input: text}}
@@ -279,19 +289,19 @@ components:
   template: {{{JOB}, spec: {{input: {{strings: [a]}}, map: {{operator: Words}}, output: {{results: {{}}}}}}}}"
     );
     let ran = Ran::new(&[&pipeline(dir.path(), &blueprint, "")]).failed(1, &["add", "not-a-number"]);
-    assert!(!ran.out.path().join("out/sums/_SUCCESS").exists());
+    assert!(!ran.out.path().join("made/sums/_SUCCESS").exists());
     assert!(ran.stdout().contains("late") && !ran.stdout().contains("Succeeded"), "{}", ran.stdout());
 }
 
 #[test]
 fn kinds_that_need_a_cluster_are_named_and_may_be_skipped() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir_all(dir.path().join("in/text")).unwrap();
-    fs::write(dir.path().join("in/text/a"), "b a b\n").unwrap();
+    fs::create_dir_all(dir.path().join("docs/text")).unwrap();
+    fs::write(dir.path().join("docs/text/a"), "b a b\n").unwrap();
     let blueprint = format!(
         "datasets:
-- {{name: text, location: in/text}}
-- {{name: counts, location: out/counts}}
+- {{name: text, location: docs/text}}
+- {{name: counts, location: made/counts}}
 components:
 - name: fetch
   writes: {{text: text}}
@@ -307,7 +317,7 @@ components:
     let file = pipeline(dir.path(), &blueprint, "");
     Ran::new(&[&file]).failed(1, &["fetch (batch/v1 Job)", "--skip fetch"]);
     let ran = Ran::new(&[&file, "--skip", "fetch"]).succeeded();
-    assert_eq!(ran.rows("out/counts").0, ["a\t1", "b\t2"]);
+    assert_eq!(ran.rows("made/counts").0, ["a\t1", "b\t2"]);
     assert!(ran.stdout().contains("Skipped"), "{}", ran.stdout());
 }
 
@@ -338,16 +348,16 @@ fn a_suspended_pipeline_says_so() {
 #[test]
 fn an_interrupt_stops_the_run_and_leaves_no_result() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir_all(dir.path().join("in/text")).unwrap();
+    fs::create_dir_all(dir.path().join("docs/text")).unwrap();
     // enough that the run cannot be over before the signal comes
-    let words: String = (0..400_000).map(|i| format!("word{} ", i * 7_919 % 400_000)).collect();
+    let words: String = (0..400_000_u64).map(|i| format!("word{} ", i * 7_919 % 400_000)).collect();
     for i in 0..20 {
-        fs::write(dir.path().join(format!("in/text/{i}")), &words).unwrap();
+        fs::write(dir.path().join(format!("docs/text/{i}")), &words).unwrap();
     }
     let blueprint = format!(
         "datasets:
-- {{name: text, location: in/text}}
-- {{name: counts, location: out/counts}}
+- {{name: text, location: docs/text}}
+- {{name: counts, location: made/counts}}
 components:
 - name: count
   reads: {{input: text}}
@@ -355,7 +365,7 @@ components:
   template: {{{JOB}, spec: {{map: {{operator: Words}}, reduce: {{operator: Sum}}}}}}"
     );
     let file = pipeline(dir.path(), &blueprint, "");
-    let out = dir.path().join("made");
+    let out = dir.path().join("out");
     let mut child = tributary(&["run", &file, "--threads", "1", "--out", out.to_str().unwrap()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -372,6 +382,6 @@ components:
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     assert!(rest.ends_with("interrupted\n"), "{rest}");
-    assert!(!out.join("out/counts/_SUCCESS").exists());
+    assert!(!out.join("made/counts/_SUCCESS").exists());
     assert!(!out.join(".workspace").exists(), "the workspace is cleared away");
 }

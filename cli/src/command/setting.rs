@@ -29,7 +29,9 @@ pub fn directories(resolved: &Resolved, args: &RunArgs, base: &Path, out: &Path)
         let written = dataset.written && writes(resolved, &args.skip, &dataset.name);
         let root = root.unwrap_or_else(|| if written { out.into() } else { base.into() });
         let dir = given.unwrap_or_else(|| root.join(location));
-        if !written && dataset.read {
+        if written {
+            writable(dataset, &dir)?;
+        } else if dataset.read {
             readable(dataset, &dir)?;
         }
         datasets.push(DatasetDir {
@@ -45,6 +47,28 @@ pub fn directories(resolved: &Resolved, args: &RunArgs, base: &Path, out: &Path)
         Some(StoreRoot { endpoint: d.connection.endpoint.clone(), dir })
     });
     Ok(Directories { roots: roots.collect(), datasets, input: base.into(), out: out.into() })
+}
+
+/// A written dataset replaces an earlier result, never somebody's files.
+fn writable(dataset: &Dataset, dir: &Path) -> Result<(), Failure> {
+    let refused = |reason: &str| {
+        Err(Failure::Dataset {
+            name: dataset.name.clone(),
+            dir: dir.into(),
+            reason: reason.into(),
+            store: dataset.store.clone(),
+        })
+    };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return refused(&e.to_string()),
+    };
+    let mut names = entries.flatten().map(|e| e.file_name()).filter(|n| !n.to_string_lossy().starts_with('.'));
+    if names.next().is_some() && !dir.join("_SUCCESS").exists() {
+        return refused("a component writes it, but the directory is not empty and has no earlier result (_SUCCESS)");
+    }
+    Ok(())
 }
 
 /// Whether a component that is not left out writes a dataset.

@@ -41,7 +41,6 @@ struct Said {
     key: ObjectKey,
     uid: String,
     engine: EngineStatus,
-    last: bool,
 }
 
 /// A job that waits for records that are not there.
@@ -132,9 +131,6 @@ impl Jobs {
             let Some(job) = self.running.get_mut(&said.key).filter(|job| job.uid == said.uid) else { continue };
             job.engine = said.engine;
             self.engines.insert(said.key.name.clone(), job.engine.clone());
-            if said.last {
-                job.waits_for = None;
-            }
             return said.key;
         }
     }
@@ -171,18 +167,13 @@ impl Jobs {
 /// Runs a job, and says its last word whatever happens.
 async fn to_the_end(job: LocalJob, key: ObjectKey, sender: mpsc::UnboundedSender<Said>) {
     let (uid, name) = (job.uid.clone(), key.name.clone());
-    let say = {
-        let (key, uid) = (key.clone(), uid.clone());
+    let say = move |engine: &EngineStatus| {
         // nobody listens any more once the run has ended
-        move |engine: &EngineStatus| {
-            let ended = matches!(engine.phase, EnginePhase::Succeeded | EnginePhase::Failed);
-            let said = Said { key: key.clone(), uid: uid.clone(), engine: engine.clone(), last: ended };
-            drop(sender.send(said));
-        }
+        drop(sender.send(Said { key: key.clone(), uid: uid.clone(), engine: engine.clone() }));
     };
     let observer = say.clone();
-    let ended = tokio::spawn(local::run(job, move |engine| observer(engine))).await;
-    match ended {
+    // in a task of its own, so that a panic is an outcome too
+    match tokio::spawn(local::run(job, move |engine| observer(engine))).await {
         Ok(Ok(engine)) => say(&engine),
         Ok(Err(Error::Cancelled)) => say(&failed("Cancelled", "the job was cancelled".into())),
         Ok(Err(e)) => say(&failed("EngineFailed", e.to_string())),

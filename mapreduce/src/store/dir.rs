@@ -138,7 +138,7 @@ pub(super) fn create_with_parents<T>(path: &Path, mut work: impl FnMut(&Path) ->
 
 fn object(key: String, meta: &Metadata) -> ObjectMeta {
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
-    ObjectMeta { key, size: meta.len(), etag: format!("{modified:x}-{:x}", meta.len()) }
+    ObjectMeta { key, size: meta.len(), etag: format!("{modified:x}-{:x}", meta.len()), tag: None }
 }
 
 #[async_trait]
@@ -251,7 +251,7 @@ impl Store for DirStore {
         .await
     }
 
-    async fn start_upload(&self, key: &str) -> Result<String> {
+    async fn start_upload(&self, key: &str, _tag: &str) -> Result<String> {
         let key = key.to_owned();
         self.blocking(move |this| dir_upload::start(this, &key)).await
     }

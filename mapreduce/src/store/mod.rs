@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tributary_crds::S3Location;
 
 pub use dir::DirStore;
 pub use error::StoreError;
+pub use tributary_mapreduce_core::commit::Part;
 #[cfg(feature = "s3")]
 pub use s3::S3Store;
 #[cfg(feature = "s3")]
@@ -38,6 +38,8 @@ pub struct ObjectMeta {
     pub size: u64,
     /// An opaque word that changes when the content does.
     pub etag: String,
+    /// The tag of the upload that made it, where the store keeps one; a listing has none.
+    pub tag: Option<String>,
 }
 
 /// What became of a conditional write.
@@ -47,15 +49,6 @@ pub enum Put {
     Created,
     /// There was one already; it is unchanged.
     Exists,
-}
-
-/// A part of a multipart upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// From 1, in the order of the content.
-    pub number: u32,
-    /// The store's word for the part.
-    pub etag: String,
 }
 
 /// A multipart upload that is neither completed nor aborted.
@@ -96,8 +89,8 @@ pub trait Store: Send + Sync + Debug {
     /// Deletes objects; one that is not there is no error.
     async fn delete(&self, keys: &[String]) -> Result<()>;
 
-    /// Begins an upload; nothing is seen at the key until it is completed.
-    async fn start_upload(&self, key: &str) -> Result<String>;
+    /// Begins an upload; nothing is seen at the key until it is completed. The object keeps the `tag`, if the store can.
+    async fn start_upload(&self, key: &str, tag: &str) -> Result<String>;
 
     /// Uploads a part. Every part but the last has at least [`MIN_PART`] bytes.
     async fn upload_part(&self, key: &str, upload: &str, number: u32, body: Bytes) -> Result<Part>;

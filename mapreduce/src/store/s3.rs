@@ -22,6 +22,10 @@ const TRIES: u32 = 8;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Tries of a conditional write that meets another one (409), with a pause of up to a second between them.
 const CONFLICT_TRIES: u32 = 20;
+/// Tries of a read whose answer is cut off.
+const READ_TRIES: u32 = 4;
+/// The metadata that holds an upload's tag.
+const TAG: &str = "tributary-attempt";
 /// Keys that one DeleteObjects takes.
 const DELETE_BATCH: usize = 1_000;
 
@@ -70,6 +74,43 @@ impl S3Store {
         }
     }
 
+    async fn get_once(
+        &self,
+        key: &str,
+        range: Option<&Range<u64>>,
+        etag: Option<&str>,
+    ) -> std::result::Result<Bytes, Unread> {
+        if range.is_some_and(Range::is_empty) {
+            return Ok(Bytes::new());
+        }
+        let mut get = self.client.get_object().bucket(&self.bucket).key(key);
+        if let Some(range) = range {
+            get = get.range(format!("bytes={}-{}", range.start, range.end - 1));
+        }
+        if let Some(etag) = etag.filter(|etag| !etag.is_empty()) {
+            get = get.if_match(etag);
+        }
+        let object = match get.send().await {
+            Ok(object) => object,
+            Err(e) => {
+                return match code(&e).as_str() {
+                    "InvalidRange" | "416" => Ok(Bytes::new()),
+                    "PreconditionFailed" | "412" => {
+                        Err(Unread::Refused(StoreError::Changed { place: self.place(key) }))
+                    }
+                    _ => Err(Unread::Refused(store_error(e, self.place(key)))),
+                };
+            }
+        };
+        let length = object.content_length();
+        let body = object.body.collect().await.map_err(|e| Unread::Cut(e.to_string()))?.into_bytes();
+        if length.is_some_and(|l| u64::try_from(l).ok() != Some(body.len() as u64)) {
+            let message = format!("the answer ends after {} of {} bytes", body.len(), length.unwrap_or(0));
+            return Err(Unread::Cut(message));
+        }
+        Ok(body)
+    }
+
     async fn put_once(&self, key: &str, body: &Bytes) -> Result<Attempt> {
         let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*").body(body.clone().into());
         match put.send().await {
@@ -81,6 +122,13 @@ impl S3Store {
             },
         }
     }
+}
+
+/// Why a read gave nothing.
+enum Unread {
+    /// The answer did not come whole.
+    Cut(String),
+    Refused(StoreError),
 }
 
 /// What one conditional write came to.
@@ -106,6 +154,7 @@ impl Store for S3Store {
                     key: o.key()?.to_owned(),
                     size: o.size().and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
                     etag: o.e_tag().unwrap_or_default().to_owned(),
+                    tag: None,
                 })
             }));
         }
@@ -115,33 +164,18 @@ impl Store for S3Store {
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>, etag: Option<&str>) -> Result<Bytes> {
-        if range.as_ref().is_some_and(Range::is_empty) {
-            return Ok(Bytes::new());
-        }
-        let mut get = self.client.get_object().bucket(&self.bucket).key(key);
-        if let Some(range) = &range {
-            get = get.range(format!("bytes={}-{}", range.start, range.end - 1));
-        }
-        if let Some(etag) = etag {
-            get = get.if_match(etag);
-        }
-        let object = match get.send().await {
-            Ok(object) => object,
-            Err(e) => {
-                return match code(&e).as_str() {
-                    "InvalidRange" | "416" => Ok(Bytes::new()),
-                    "PreconditionFailed" | "412" => Err(StoreError::Changed { place: self.place(key) }),
-                    _ => Err(store_error(e, self.place(key))),
-                };
+        let mut tries = 1;
+        loop {
+            match self.get_once(key, range.as_ref(), etag).await {
+                Err(Unread::Cut(_)) if tries < READ_TRIES => {
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                    tries += 1;
+                }
+                Err(Unread::Cut(message)) => return Err(StoreError::Unavailable { place: self.place(key), message }),
+                Err(Unread::Refused(error)) => return Err(error),
+                Ok(body) => return Ok(body),
             }
-        };
-        let length = object.content_length();
-        let unread = |message: String| StoreError::Unavailable { place: self.place(key), message };
-        let body = object.body.collect().await.map_err(|e| unread(e.to_string()))?.into_bytes();
-        if length.is_some_and(|l| u64::try_from(l).ok() != Some(body.len() as u64)) {
-            return Err(unread(format!("the answer ends after {} of {} bytes", body.len(), length.unwrap_or(0))));
         }
-        Ok(body)
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
@@ -150,6 +184,7 @@ impl Store for S3Store {
                 key: key.to_owned(),
                 size: head.content_length().and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
                 etag: head.e_tag().unwrap_or_default().to_owned(),
+                tag: head.metadata().and_then(|m| m.get(TAG)).cloned(),
             })),
             Err(e) => match store_error(e, self.place(key)) {
                 StoreError::NotFound { .. } => Ok(None),
@@ -213,8 +248,9 @@ impl Store for S3Store {
         Ok(())
     }
 
-    async fn start_upload(&self, key: &str) -> Result<String> {
-        let started = self.client.create_multipart_upload().bucket(&self.bucket).key(key).send().await;
+    async fn start_upload(&self, key: &str, tag: &str) -> Result<String> {
+        let start = self.client.create_multipart_upload().bucket(&self.bucket).key(key).metadata(TAG, tag);
+        let started = start.send().await;
         let started = started.map_err(|e| store_error(e, self.place(key)))?;
         started.upload_id().map(str::to_owned).ok_or_else(|| StoreError::Other {
             place: self.place(key),

@@ -18,11 +18,17 @@ pub struct S3Stores {
 }
 
 impl S3Stores {
-    /// Looks the credentials up by `variable`, which gives an environment variable's value.
-    pub async fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+    /// Looks the credentials up by `variable`, which gives an environment variable's value. The workspace has those of
+    /// `workspace`: its own, or those of the location that it is derived from.
+    pub async fn new(variable: impl Fn(&str) -> Option<String>, workspace: Use) -> Self {
         let mut credentials = HashMap::new();
         let mut default: Option<SharedCredentialsProvider> = None;
-        for (used_as, word) in [(Use::Input, "INPUT"), (Use::Output, "OUTPUT"), (Use::Workspace, "WORKSPACE")] {
+        for used_as in [Use::Input, Use::Output, Use::Workspace] {
+            let word = match if used_as == Use::Workspace { workspace } else { used_as } {
+                Use::Input => "INPUT",
+                Use::Output => "OUTPUT",
+                Use::Workspace => "WORKSPACE",
+            };
             let get = |name: &str| variable(&format!("TRIBUTARY_{word}_AWS_{name}")).filter(|v| !v.is_empty());
             let provider = match (get("ACCESS_KEY_ID"), get("SECRET_ACCESS_KEY")) {
                 (Some(id), Some(secret)) => {

@@ -219,9 +219,9 @@ impl Work {
         if self.map.is_none() && framing == Framing::Lines {
             let open = !slab.bytes.ends_with(b"\n");
             self.stats.records_read += memchr_iter(b'\n', slab.bytes).count() as u64 + u64::from(open);
-            return self.buffer.words(slab.bytes).or_else(|error| match error {
-                EmitError::Task(error) => Err(error),
-                EmitError::Record(_) => Err(Error::Misuse("a word is no bad record")),
+            return self.buffer.words(slab.bytes).map_err(|error| match error {
+                EmitError::Task(error) => error,
+                EmitError::Record(_) => Error::Misuse("a word is never a bad record"),
             });
         }
         let mut rest = slab.bytes;

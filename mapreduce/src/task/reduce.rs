@@ -1,0 +1,90 @@
+//! A reduce task: a partition of every map task's output into one object.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tributary_mapreduce_core::commit::{Counters, OutputPart, Row, names};
+use tributary_mapreduce_core::job::{Outcome, ReduceInput};
+use tributary_mapreduce_core::kernel::{self, BoxError, ByteSink, OutputFormat, OutputOptions, PartitionRange};
+
+use super::fetch::{Fetch, Want};
+use super::upload::Upload;
+use super::{Stop, Task};
+
+/// Bytes of all inputs that wait to be merged.
+const AHEAD: u64 = 64 << 20;
+/// The least and the most of a request.
+const CHUNK: (u64, u64) = (64 << 10, 4 << 20);
+/// Requests of a task at once.
+const REQUESTS: usize = 16;
+
+/// Passes the output on, unless the attempt is cancelled.
+struct Sink<'a, 'b> {
+    task: &'a Task<'a>,
+    upload: Option<Upload<'b>>,
+}
+
+impl ByteSink for Sink<'_, '_> {
+    fn write(&mut self, chunk: &[u8]) -> Result<(), BoxError> {
+        self.task.check()?;
+        self.upload.as_mut().map_or(Ok(()), |upload| upload.write(chunk))
+    }
+}
+
+impl Task<'_> {
+    pub(super) fn reduce(&self, inputs: &[ReduceInput]) -> Result<Outcome, Stop> {
+        let (context, spec) = (self.context, &self.context.spec);
+        let name = names::part(self.assignment.task.index);
+        let tag = format!("{}/{}", spec.config.job, self.assignment.attempt);
+        let upload =
+            context.output.as_ref().map(|place| Upload::start(self.runtime, place, &name, &tag)).transpose()?;
+        let mut sink = Sink { task: self, upload };
+        let options = OutputOptions {
+            format: spec.output.as_ref().map_or(OutputFormat::Lines, |output| output.format),
+            first_rows: spec.config.rows as usize,
+        };
+        let reduced = kernel::reduce(&spec.program, self.sources(inputs), &options, &mut sink);
+        let reduced = match (reduced, self.check()) {
+            (Ok(reduced), Ok(())) => reduced,
+            (reduced, checked) => {
+                if let Some(upload) = sink.upload {
+                    upload.abort();
+                }
+                checked?;
+                return Err(reduced.err().map_or(Stop::Cancelled, Stop::from));
+            }
+        };
+        let output = match sink.upload {
+            None => None,
+            Some(upload) => {
+                let (upload, parts) = upload.finish()?;
+                let (bytes, records) = (reduced.bytes_written, reduced.records_written);
+                Some(OutputPart { name, attempt: self.assignment.attempt, upload, parts, bytes, records })
+            }
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let rows = reduced.first_rows.iter().map(|(key, value)| Row { key: text(key), value: text(value) }).collect();
+        let counters = Counters {
+            records_in: reduced.records_read,
+            bytes_in: inputs.iter().map(|i| i.end - i.start).sum(),
+            records_out: reduced.records_written,
+            bytes_out: reduced.bytes_written,
+            skipped: 0,
+        };
+        Ok(Outcome::Reduced { output, rows, counters })
+    }
+
+    fn sources(&self, inputs: &[ReduceInput]) -> Vec<kernel::ReduceInput<Fetch>> {
+        let workspace = &self.context.workspace;
+        let chunk = (AHEAD / (inputs.len() as u64).max(1)).clamp(CHUNK.0, CHUNK.1);
+        let at_once = Arc::new(Semaphore::new(REQUESTS));
+        let source = |input: &ReduceInput| {
+            let want =
+                Want { key: workspace.key(&input.segment), etag: None, range: input.start..input.end, chunk, ahead: 1 };
+            let range = PartitionRange { offset: input.start, length: input.end - input.start, records: input.records };
+            let source = Fetch::start(self.runtime, workspace.store.clone(), want, at_once.clone());
+            kernel::ReduceInput { source, range }
+        };
+        inputs.iter().map(source).collect()
+    }
+}

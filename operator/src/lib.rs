@@ -7,6 +7,7 @@ pub mod caches;
 pub mod controller;
 pub mod http;
 pub mod lease;
+pub mod manifests;
 pub mod mapreducejob;
 pub mod metrics;
 pub mod pipeline;

@@ -1,12 +1,15 @@
 //! `tributary-operator`: see `--help`.
 
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tributary_operator::{
-    args::{Cli, Command, Run},
-    run,
+    args::{Cli, Command, Manifests, Run},
+    manifests, run,
 };
 
 fn main() -> ExitCode {
@@ -14,10 +17,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => operate(cli.run),
         Some(Command::Run(args)) => operate(args),
-        Some(Command::Manifests(args)) => {
-            let _ = args;
-            Ok(())
-        }
+        Some(Command::Manifests(args)) => print(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,9 +28,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn print(args: &Manifests) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(std::io::stdout().write_all(manifests::yaml(args)?.as_bytes())?)
+}
+
 fn operate(args: Run) -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_new(&args.log).map_err(|e| format!("--log {}: {e}", args.log))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     if args.log_json {
         log.json().init()
     } else {

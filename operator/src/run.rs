@@ -9,16 +9,17 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tributary_blueprints::{watched, world::Served};
 
 use crate::{
     act::{Act, Events},
     args::Run,
     blueprint::Blueprints,
-    caches::{Caches, PrimaryKind},
+    caches::{Caches, PrimaryKind, Scope, StoreId},
     controller::{self, Context, Stop},
     http::{self, Shown},
     lease::Election,
-    mapreducejob::{MapReduceJobs, Settings},
+    mapreducejob::{self, MapReduceJobs, Settings},
     metrics::Metrics,
     pipeline::Pipelines,
     topic::{Topics, kafka::Clusters},
@@ -59,7 +60,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let stop = stop_on_signals().map_err(RunError::Signals)?;
     let client = Client::try_from(Config::infer().await?)?;
     let metrics = Metrics::new();
-    let caches = Caches::new(client.clone(), stop.clone());
+    let caches = Caches::new(client.clone(), always, stop.clone());
     tokio::spawn(caches.clone().run());
 
     let address = args.listen;
@@ -120,6 +121,12 @@ fn start(context: &Arc<Context>, args: &Run, term: &Stop) -> JoinSet<()> {
     let topics = Topics::new(clusters);
     controllers.spawn(controller::run(Arc::new(topics), context.clone(), workers, term.clone()));
     controllers
+}
+
+/// The kinds that most decisions need.
+fn always(served: &Served) -> Vec<StoreId> {
+    let components = watched(served).into_iter().map(|kind| StoreId::new(&kind.group, &kind.kind, Scope::All));
+    mapreducejob::stores().into_iter().chain(components).collect()
 }
 
 fn stop_on_signals() -> std::io::Result<CancellationToken> {

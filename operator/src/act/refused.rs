@@ -136,8 +136,8 @@ mod tests {
         ))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_refused_action_pauses_longer_each_time_and_another_one_does_not() {
+    #[test]
+    fn a_refused_action_pauses_longer_each_time_and_another_one_does_not() {
         let mut refused = Refused::default();
         let mut now = Instant::now();
         let mut pauses = Vec::new();
@@ -154,8 +154,8 @@ mod tests {
         assert_eq!(refused.list().len(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_no_longer_wanted_or_was_done_is_forgotten() {
+    #[test]
+    fn what_is_no_longer_wanted_or_was_done_is_forgotten() {
         let mut refused = Refused::default();
         refused.add(&create(1), Reason::Rejected, "no".into(), Instant::now());
         refused.retain(&[create(1)], &[]);

@@ -176,8 +176,8 @@ mod tests {
         Expect::Version { uid: uid.into(), resource_version: version.into() }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_write_is_awaited_until_the_cache_has_reached_it() {
+    #[test]
+    fn a_write_is_awaited_until_the_cache_has_reached_it() {
         let (mut all, now) = (Expectations::default(), Instant::now());
         all.add(primary("p"), key(), version("u", "10"), now);
         assert_eq!(all.pending(&primary("p"), now), Some(key()));
@@ -188,15 +188,15 @@ mod tests {
         assert!(all.awaited.is_empty() && all.of.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_write_to_an_object_that_is_deleted_meanwhile_is_not_awaited_for_ever() {
+    #[test]
+    fn a_write_to_an_object_that_is_deleted_meanwhile_is_not_awaited_for_ever() {
         let (mut all, now) = (Expectations::default(), Instant::now());
         all.add(primary("p"), key(), version("u", "10"), now);
         assert_eq!(all.deleted(&key(), &object("u", "9", false)), [primary("p")]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_deletion_is_seen_by_the_timestamp_by_absence_or_by_a_successor() {
+    #[test]
+    fn a_deletion_is_seen_by_the_timestamp_by_absence_or_by_a_successor() {
         let (mut all, now) = (Expectations::default(), Instant::now());
         for seen in [None, Some(object("u", "1", true)), Some(object("v", "1", false))] {
             all.add(primary("p"), key(), Expect::Gone { uid: "u".into() }, now);
@@ -205,23 +205,21 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_list_settles_only_writes_from_before_it_began() {
-        let mut all = Expectations::default();
-        all.add(primary("before"), key(), version("u", "10"), Instant::now());
-        tokio::time::advance(Duration::from_millis(1)).await;
-        all.list_begins(&jobs(), Instant::now());
-        tokio::time::advance(Duration::from_millis(1)).await;
-        all.add(primary("after"), key(), version("u", "20"), Instant::now());
+    #[test]
+    fn a_list_settles_only_writes_from_before_it_began() {
+        let (mut all, now, step) = (Expectations::default(), Instant::now(), Duration::from_millis(1));
+        all.add(primary("before"), key(), version("u", "10"), now);
+        all.list_begins(&jobs(), now + step);
+        all.add(primary("after"), key(), version("u", "20"), now + step * 2);
         assert_eq!(all.list_ended(&jobs()), [primary("before")]);
-        assert!(all.pending(&primary("after"), Instant::now()).is_some());
+        assert!(all.pending(&primary("after"), now + step * 3).is_some());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn patience_ends() {
-        let mut all = Expectations::default();
-        all.add(primary("p"), key(), version("u", "10"), Instant::now());
-        tokio::time::advance(PATIENCE + Duration::from_secs(1)).await;
-        assert_eq!(all.pending(&primary("p"), Instant::now()), None);
+    #[test]
+    fn patience_ends() {
+        let (mut all, now) = (Expectations::default(), Instant::now());
+        all.add(primary("p"), key(), version("u", "10"), now);
+        assert_eq!(all.pending(&primary("p"), now + PATIENCE), Some(key()));
+        assert_eq!(all.pending(&primary("p"), now + PATIENCE + Duration::from_secs(1)), None);
     }
 }

@@ -152,6 +152,8 @@ impl Queues {
 /// The caches.
 pub struct Caches {
     client: Client,
+    /// The kinds to watch, whoever may ask for them, given those that are served.
+    always: fn(&Served) -> Vec<StoreId>,
     inner: RwLock<Inner>,
     expectations: Mutex<Expectations>,
     queues: Queues,
@@ -176,17 +178,15 @@ struct Watched {
 }
 
 impl Caches {
-    /// Empty caches that stop with `stop`.
-    pub fn new(client: Client, stop: CancellationToken) -> Arc<Self> {
+    /// Empty caches that stop with `stop`. Beside what decisions ask for, the kinds that `always` names are watched as
+    /// soon as they are served.
+    pub fn new(client: Client, always: fn(&Served) -> Vec<StoreId>, stop: CancellationToken) -> Arc<Self> {
         let (inner, expectations, queues) = (RwLock::default(), Mutex::default(), Queues::default());
-        Arc::new(Self { client, inner, expectations, queues, stop })
+        Arc::new(Self { client, always, inner, expectations, queues, stop })
     }
 
     /// Reads discovery, then follows it and the kinds that are wanted; runs until stopped.
     pub async fn run(self: Arc<Self>) {
-        for kind in PrimaryKind::ALL {
-            self.want(StoreId::new(GROUP, kind.as_str(), Scope::All));
-        }
         let stop = self.stop.clone();
         stop.run_until_cancelled_owned(discovery::follow(self)).await;
     }
@@ -297,6 +297,8 @@ impl Caches {
             if inner.discovered && *inner.served == served {
                 return;
             }
+            let primaries = PrimaryKind::ALL.map(|kind| StoreId::new(GROUP, kind.as_str(), Scope::All));
+            inner.wanted.extend(primaries.into_iter().chain((self.always)(&served)));
             inner.served = Arc::new(served);
             inner.discovered = true;
         }

@@ -178,6 +178,8 @@ fn make(world: &World, now: Timestamp) -> Making {
     if !world.secret_made {
         making.effects.push(Effect::MakeSecret);
     }
+    // a Job without what its pods need would only fail; one that was refused itself is tried again
+    let incomplete = making.obstacle.is_some() || world.refusals.iter().any(|r| r.key.kind != "Job");
     if making.obstacle.is_none()
         && let Some(refusal) = world.refusals.first()
     {
@@ -191,8 +193,7 @@ fn make(world: &World, now: Timestamp) -> Making {
         let there = world.batch_job(role);
         match there.filter(|there| world.kinship(Some(&there.metadata)) == Kinship::Ours) {
             Some(there) => making.actions.extend(change(world, there, role, now)),
-            // a Job without what its pods need would only fail; one that was refused itself is tried again
-            None if making.obstacle.is_some() && !is_refused(world, &object) => {}
+            None if incomplete => {}
             None => making.child(world, there.map(|j| &j.metadata), &object),
         }
     }
@@ -216,11 +217,6 @@ impl Making {
             }
         }
     }
-}
-
-fn is_refused(world: &World, object: &DynamicObject) -> bool {
-    let key = ObjectKey::of(object);
-    world.refusals.iter().all(|r| Some(&r.key) == key.as_ref())
 }
 
 /// What an existing batch Job needs.

@@ -116,7 +116,7 @@ impl Controller for MapReduceJobs {
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// The stores that decisions are made from.
-fn stores() -> Vec<StoreId> {
+pub fn stores() -> Vec<StoreId> {
     vec![
         StoreId::new("batch", "Job", Scope::All),
         StoreId::new("", "Pod", Scope::OfJobs),

@@ -138,7 +138,10 @@ fn differences(
     match topic.spec.partitions {
         Some(wanted) if wanted > there.partitions() => actions.push(KafkaAction::Grow { partitions: wanted }),
         Some(wanted) if wanted < there.partitions() => {
-            odds.push(format!("partitions can only grow: there are {}, spec.partitions is {wanted}", there.partitions()));
+            odds.push(format!(
+                "partitions can only grow: there are {}, spec.partitions is {wanted}",
+                there.partitions()
+            ));
         }
         _ => {}
     }
@@ -267,12 +270,7 @@ fn unanswered(world: &World, message: &str, retry_at: Timestamp, now: Timestamp)
 }
 
 /// Does the actions, unless they failed a moment ago; a failure is told. What is under way is not told.
-fn try_all(
-    world: &World,
-    actions: Vec<KafkaAction>,
-    there: Option<&Description>,
-    now: Timestamp,
-) -> Decision<Effect> {
+fn try_all(world: &World, actions: Vec<KafkaAction>, there: Option<&Description>, now: Timestamp) -> Decision<Effect> {
     let Some(failure) = world.kafka.failure.as_ref().filter(|f| f.actions == actions) else {
         return ask(world, actions);
     };

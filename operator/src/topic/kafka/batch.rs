@@ -139,7 +139,8 @@ fn look(admin: &Admin, requests: &[Request], answers: &mut HashMap<String, Answe
         open.retain(|request| {
             let Some(answer) = answers.get_mut(&request.topic) else { return false };
             let seen = seen.remove(&request.topic).unwrap_or_else(|| Err("Kafka did not say".into()));
-            let settled = answer.failure.is_some() || seen.as_ref().map_or(true, |s| shows(s.as_ref(), &request.actions));
+            let settled =
+                answer.failure.is_some() || seen.as_ref().map_or(true, |s| shows(s.as_ref(), &request.actions));
             if !settled && late {
                 answer.failure = Some(format!("topic {}: the brokers do not show what they accepted", request.topic));
             }
@@ -214,7 +215,9 @@ mod tests {
         let set = [("a".to_owned(), "1".to_owned())].into();
         let configure = KafkaAction::Configure { set, delete: vec!["b".into()] };
         assert!(!shows(None, std::slice::from_ref(&create)) && shows(Some(&there(1, &[])), &[create]));
-        assert!(!shows(Some(&there(2, &[])), std::slice::from_ref(&grow)) && shows(Some(&there(3, &[])), &[grow.clone()]));
+        assert!(
+            !shows(Some(&there(2, &[])), std::slice::from_ref(&grow)) && shows(Some(&there(3, &[])), &[grow.clone()])
+        );
         assert!(!shows(Some(&there(3, &[("a", "1"), ("b", "2")])), &[grow.clone(), configure.clone()]));
         assert!(shows(Some(&there(3, &[("a", "1")])), &[grow, configure]));
         assert!(shows(None, &[KafkaAction::Delete]) && !shows(Some(&there(1, &[])), &[KafkaAction::Delete]));

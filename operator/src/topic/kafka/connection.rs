@@ -75,7 +75,11 @@ struct Secrets<'a> {
 
 impl Secrets<'_> {
     async fn read(&self, key: &SecretKeyRef) -> Result<String, ConnectionError> {
-        let fail = |reason: String| ConnectionError::Secret { namespace: self.namespace.into(), name: key.name.clone(), reason };
+        let fail = |reason: String| ConnectionError::Secret {
+            namespace: self.namespace.into(),
+            name: key.name.clone(),
+            reason,
+        };
         let secret = self.api.get(&key.name).await.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 404 => fail("does not exist".into()),
             kube::Error::Api(status) if status.code == 403 => fail(format!(

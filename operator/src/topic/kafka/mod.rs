@@ -213,7 +213,8 @@ impl Entry {
             Ok(Some(description)) => Seen::Present(description),
             Err(message) => Seen::Unknown { message: told(&message), retry_at },
         };
-        let failure = answer.failure.map(|message| Failure { actions: actions.to_vec(), message: told(&message), retry_at });
+        let failure =
+            answer.failure.map(|message| Failure { actions: actions.to_vec(), message: told(&message), retry_at });
         self.known = Known { busy: false, seen: Some((seen, now)), failure };
     }
 }

@@ -121,4 +121,3 @@ pub(super) fn outcome(code: RDKafkaRespErr, words: String) -> Result<(), KafkaEr
     let code = RDKafkaErrorCode::from(code);
     Err(KafkaError::new(code, if words.is_empty() { code.to_string() } else { words }))
 }
-

@@ -108,7 +108,8 @@ impl Admin {
             let (name, mut reason) = (c_string(&topic.name)?, Reason::new());
             let (partitions, replicas) = (topic.partitions.unwrap_or(-1), topic.replicas.unwrap_or(-1));
             // SAFETY: the strings outlive the call, which copies them; the buffer has the size that is given.
-            let made = unsafe { sys::rd_kafka_NewTopic_new(name.as_ptr(), partitions, replicas, reason.ptr(), Reason::SIZE) };
+            let made =
+                unsafe { sys::rd_kafka_NewTopic_new(name.as_ptr(), partitions, replicas, reason.ptr(), Reason::SIZE) };
             native.push(made).ok_or_else(|| KafkaError::invalid(reason.text()))?;
             for (key, value) in &topic.config {
                 let (key, value) = (c_string(key)?, c_string(value)?);
@@ -121,7 +122,9 @@ impl Admin {
             |rk, options, queue| unsafe { sys::rd_kafka_CreateTopics(rk, native.ptr(), native.len(), options, queue) },
             |event, count| {
                 // SAFETY: the event is the answer to this request; the list belongs to it.
-                unsafe { sys::rd_kafka_CreateTopics_result_topics(sys::rd_kafka_event_CreateTopics_result(event), count) }
+                unsafe {
+                    sys::rd_kafka_CreateTopics_result_topics(sys::rd_kafka_event_CreateTopics_result(event), count)
+                }
             },
             topic_result,
         )
@@ -137,15 +140,23 @@ impl Admin {
             let (name, mut reason) = (c_string(name)?, Reason::new());
             let partitions = usize::try_from(*partitions).unwrap_or_default();
             // SAFETY: the string outlives the call, which copies it; the buffer has the size that is given.
-            let made = unsafe { sys::rd_kafka_NewPartitions_new(name.as_ptr(), partitions, reason.ptr(), Reason::SIZE) };
+            let made =
+                unsafe { sys::rd_kafka_NewPartitions_new(name.as_ptr(), partitions, reason.ptr(), Reason::SIZE) };
             native.push(made).ok_or_else(|| KafkaError::invalid(reason.text()))?;
         }
         self.call(
             // SAFETY: every pointer lives until the call is answered.
-            |rk, options, queue| unsafe { sys::rd_kafka_CreatePartitions(rk, native.ptr(), native.len(), options, queue) },
+            |rk, options, queue| unsafe {
+                sys::rd_kafka_CreatePartitions(rk, native.ptr(), native.len(), options, queue)
+            },
             |event, count| {
                 // SAFETY: the event is the answer to this request; the list belongs to it.
-                unsafe { sys::rd_kafka_CreatePartitions_result_topics(sys::rd_kafka_event_CreatePartitions_result(event), count) }
+                unsafe {
+                    sys::rd_kafka_CreatePartitions_result_topics(
+                        sys::rd_kafka_event_CreatePartitions_result(event),
+                        count,
+                    )
+                }
             },
             topic_result,
         )
@@ -167,7 +178,9 @@ impl Admin {
             |rk, options, queue| unsafe { sys::rd_kafka_DeleteTopics(rk, native.ptr(), native.len(), options, queue) },
             |event, count| {
                 // SAFETY: the event is the answer to this request; the list belongs to it.
-                unsafe { sys::rd_kafka_DeleteTopics_result_topics(sys::rd_kafka_event_DeleteTopics_result(event), count) }
+                unsafe {
+                    sys::rd_kafka_DeleteTopics_result_topics(sys::rd_kafka_event_DeleteTopics_result(event), count)
+                }
             },
             topic_result,
         )
@@ -178,7 +191,9 @@ impl Admin {
     /// # Errors
     /// Where the cluster does not answer at all.
     pub fn alter_configs(&self, changes: &[ConfigChange]) -> Result<PerTopic<()>, KafkaError> {
-        use sys::rd_kafka_AlterConfigOpType_t::{RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE, RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET};
+        use sys::rd_kafka_AlterConfigOpType_t::{
+            RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE, RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET,
+        };
         let mut native = Array::new(sys::rd_kafka_ConfigResource_destroy);
         for change in changes {
             let resource = native.push(config_resource(&change.name)?).ok_or_else(out_of_memory)?;
@@ -186,16 +201,21 @@ impl Admin {
             let delete = change.delete.iter().map(|key| (key, RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE, ""));
             for (key, operation, value) in set.chain(delete) {
                 let (key, value) = (c_string(key)?, c_string(value)?);
-                let value = if operation == RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE { std::ptr::null() } else { value.as_ptr() };
+                let value =
+                    if operation == RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE { std::ptr::null() } else { value.as_ptr() };
                 // SAFETY: `resource` lives in `native`; the strings are copied, and null is what a deletion takes.
-                let error = unsafe { sys::rd_kafka_ConfigResource_add_incremental_config(resource, key.as_ptr(), operation, value) };
+                let error = unsafe {
+                    sys::rd_kafka_ConfigResource_add_incremental_config(resource, key.as_ptr(), operation, value)
+                };
                 // SAFETY: the error, if there is one, is ours to free.
                 unsafe { owned_error(error) }?;
             }
         }
         self.call(
             // SAFETY: every pointer lives until the call is answered.
-            |rk, options, queue| unsafe { sys::rd_kafka_IncrementalAlterConfigs(rk, native.ptr(), native.len(), options, queue) },
+            |rk, options, queue| unsafe {
+                sys::rd_kafka_IncrementalAlterConfigs(rk, native.ptr(), native.len(), options, queue)
+            },
             |event, count| {
                 // SAFETY: the event is the answer to this request; the list belongs to it.
                 unsafe {
@@ -218,10 +238,17 @@ impl Admin {
         }
         self.call(
             // SAFETY: every pointer lives until the call is answered.
-            |rk, options, queue| unsafe { sys::rd_kafka_DescribeConfigs(rk, native.ptr(), native.len(), options, queue) },
+            |rk, options, queue| unsafe {
+                sys::rd_kafka_DescribeConfigs(rk, native.ptr(), native.len(), options, queue)
+            },
             |event, count| {
                 // SAFETY: the event is the answer to this request; the list belongs to it.
-                unsafe { sys::rd_kafka_DescribeConfigs_result_resources(sys::rd_kafka_event_DescribeConfigs_result(event), count) }
+                unsafe {
+                    sys::rd_kafka_DescribeConfigs_result_resources(
+                        sys::rd_kafka_event_DescribeConfigs_result(event),
+                        count,
+                    )
+                }
             },
             |resource| resource_result(resource).map_ok(|()| own_config(resource)),
         )
@@ -243,7 +270,9 @@ impl Admin {
             |rk, options, queue| unsafe { sys::rd_kafka_DescribeTopics(rk, made, options, queue) },
             |event, count| {
                 // SAFETY: the event is the answer to this request; the list belongs to it.
-                unsafe { sys::rd_kafka_DescribeTopics_result_topics(sys::rd_kafka_event_DescribeTopics_result(event), count) }
+                unsafe {
+                    sys::rd_kafka_DescribeTopics_result_topics(sys::rd_kafka_event_DescribeTopics_result(event), count)
+                }
             },
             layout,
         )
@@ -274,7 +303,8 @@ impl Admin {
         let mut answer = Array::new(sys::rd_kafka_event_destroy);
         let event = answer.push(self.answer(queue)?).ok_or_else(out_of_memory)?;
         // SAFETY: the event lives in `answer`.
-        let (code, words) = unsafe { (sys::rd_kafka_event_error(event), text(sys::rd_kafka_event_error_string(event))) };
+        let (code, words) =
+            unsafe { (sys::rd_kafka_event_error(event), text(sys::rd_kafka_event_error_string(event))) };
         if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Err(KafkaError::new(code.into(), self.errors().unwrap_or(words)));
         }
@@ -327,7 +357,8 @@ impl Admin {
             };
             let summary = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
             if kind == sys::RD_KAFKA_EVENT_ERROR && !(summary && last.is_some()) {
-                last = Some(words);
+                // what follows counts tries and milliseconds, and would make a new message of the same trouble
+                last = words.split(" (after ").next().map(str::to_owned);
             }
         }
     }
@@ -354,13 +385,16 @@ fn topic_result(result: *const sys::rd_kafka_topic_result_t) -> (String, Result<
 fn config_resource(name: &str) -> Result<*mut sys::rd_kafka_ConfigResource_t, KafkaError> {
     let name = c_string(name)?;
     // SAFETY: the string outlives the call, which copies it.
-    Ok(unsafe { sys::rd_kafka_ConfigResource_new(sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, name.as_ptr()) })
+    Ok(unsafe {
+        sys::rd_kafka_ConfigResource_new(sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, name.as_ptr())
+    })
 }
 
 fn resource_result(resource: *const sys::rd_kafka_ConfigResource_t) -> (String, Result<(), KafkaError>) {
     // SAFETY: an item of a living answer.
     unsafe {
-        let (code, words) = (sys::rd_kafka_ConfigResource_error(resource), sys::rd_kafka_ConfigResource_error_string(resource));
+        let (code, words) =
+            (sys::rd_kafka_ConfigResource_error(resource), sys::rd_kafka_ConfigResource_error_string(resource));
         (text(sys::rd_kafka_ConfigResource_name(resource)), outcome(code, text(words)))
     }
 }

@@ -292,12 +292,17 @@ impl Caches {
 
     /// Discovery says this now.
     fn set_served(self: &Arc<Self>, served: Served) {
+        let missing = |served: &Served| PrimaryKind::ALL.map(|k| (k, served.get(GROUP, k.as_str()).is_none()));
         {
             let mut inner = self.write();
             if inner.discovered && *inner.served == served {
                 return;
             }
             let primaries = PrimaryKind::ALL.map(|kind| StoreId::new(GROUP, kind.as_str(), Scope::All));
+            if !inner.discovered || missing(&inner.served) != missing(&served) {
+                let kinds: Vec<&str> = missing(&served).iter().filter(|(_, m)| *m).map(|(k, _)| k.as_str()).collect();
+                tracing::info!(waiting_for = ?kinds, "kinds of {GROUP}");
+            }
             inner.wanted.extend(primaries.into_iter().chain((self.always)(&served)));
             inner.served = Arc::new(served);
             inner.discovered = true;

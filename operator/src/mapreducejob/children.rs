@@ -196,7 +196,7 @@ fn pod(job: &MapReduceJob, settings: &Settings, role: Role, args: &[&str]) -> Va
     };
     let (cpu, memory) = match role {
         Role::Coordinator => ("20m", "32Mi"),
-        Role::Worker => ("50m", "64Mi"),
+        Role::Worker => ("50m", "128Mi"),
     };
     json!({
         "metadata": {"labels": labels(job, role)},

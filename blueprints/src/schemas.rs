@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::expr::Expression;
 use crate::object::Gvk;
 
 fn all() -> &'static BTreeMap<String, Value> {
@@ -27,4 +28,56 @@ pub(crate) fn kinds() -> Vec<&'static str> {
 /// The OpenAPI v3 schema of a kind; `None` where it is not known.
 pub(crate) fn of(gvk: &Gvk) -> Option<&'static Value> {
     if gvk.group == tributary_crds::GROUP { all().get(&gvk.kind) } else { None }
+}
+
+/// A rule of these schemas, parsed once; `None` where it is beyond what expressions can say.
+pub(crate) fn rule(source: &str) -> Option<&'static Expression> {
+    static RULES: OnceLock<BTreeMap<String, Expression>> = OnceLock::new();
+    let parse_all = || {
+        let mut found = BTreeMap::new();
+        let mut stack: Vec<&Value> = all().values().collect();
+        while let Some(value) = stack.pop() {
+            match value {
+                Value::Array(items) => stack.extend(items),
+                Value::Object(object) => {
+                    if let Some(source) = object.get("rule").and_then(Value::as_str)
+                        && let Ok(expression) = Expression::parse(source)
+                    {
+                        found.insert(source.to_owned(), expression);
+                    }
+                    stack.extend(object.values());
+                }
+                _ => {}
+            }
+        }
+        found
+    };
+    RULES.get_or_init(parse_all).get(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_can_be_evaluated_here() {
+        let mut stack: Vec<&Value> = all().values().collect();
+        let mut rules = 0;
+        while let Some(value) = stack.pop() {
+            match value {
+                Value::Array(items) => stack.extend(items),
+                Value::Object(object) => {
+                    if let (Some(source), true) =
+                        (object.get("rule").and_then(Value::as_str), object.contains_key("message"))
+                    {
+                        rules += 1;
+                        assert!(rule(source).is_some(), "{source}");
+                    }
+                    stack.extend(object.values());
+                }
+                _ => {}
+            }
+        }
+        assert!(rules > 10);
+    }
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use kube::core::DynamicObject;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tributary_crds::condition::truncated;
 use tributary_crds::{Any, ComponentStatus, Health, Reason, Timestamp, names};
 
 use super::child::{self, ATTEMPT, Ownership, TTL, WAVE, annotation, ownership};
 use super::pass::Pass;
 use crate::drivers::{Change, Lifetime, Report};
-use crate::expr::Stop;
+use crate::expr::{Stop, Text, texts_of, value_at};
 use crate::graph::Wait;
 use crate::object::ObjectKey;
 use crate::resolve::scope::ComponentNode;
@@ -97,10 +97,19 @@ impl Pass<'_> {
         }
     }
 
-    /// The hash of what is settled about a component before anything runs: what other components give is left out.
+    /// The hash of what is settled about a component before anything runs. What other components give is left out: their
+    /// values may change from one moment to the next.
     fn settled_hash(&self, component: &Component) -> Result<String, String> {
         let scope = self.resolved.scope.within(component.each.as_ref(), None);
         let rendered = render(&component.template, &scope, Missing::Keep).map_err(|stop| stop.to_string())?;
+        let mut open = Vec::new();
+        texts_of(&rendered, "", &mut |_, source| {
+            for expression in Text::parse(source).iter().flat_map(Text::expressions) {
+                let settled = expression.references().iter().filter(|r| r.root() != "components");
+                open.extend(settled.map(|r| value_at(&scope, &r.path)));
+            }
+        });
+        let rendered = if open.is_empty() { rendered } else { json!([rendered, open]) };
         Ok(child::hash(&rendered, &bound(component, self.resolved)))
     }
 
@@ -442,7 +451,9 @@ enum State {
 }
 
 fn state(wait: Wait, upstream: &ComponentStatus) -> State {
-    let begun = matches!(upstream.health, Health::Progressing | Health::Ready | Health::Succeeded);
+    // one that has failed since has begun all the same
+    let begun = matches!(upstream.health, Health::Progressing | Health::Ready | Health::Succeeded)
+        || (upstream.health == Health::Failed && (upstream.latched || !upstream.uid.is_empty()));
     let met = match (wait, upstream.health) {
         (_, Health::Skipped | Health::Succeeded) => true,
         (Wait::Ready | Wait::Either, Health::Ready) => true,

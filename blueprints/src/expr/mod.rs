@@ -20,7 +20,7 @@ mod text;
 mod types;
 
 pub use refs::Reference;
-pub use scope::{Fields, Node};
+pub use scope::{Fields, Node, value_at};
 pub use text::{Text, child_path, texts_of};
 pub use types::Type;
 

@@ -32,6 +32,16 @@ pub trait Fields {
     fn names(&self) -> Vec<String>;
 }
 
+/// The value at a path of names; `None` where there is none, or it is not known.
+pub fn value_at(scope: &dyn Fields, path: &[String]) -> Option<Value> {
+    let (first, rest) = path.split_first()?;
+    match scope.field(first)? {
+        Node::Json(value) => rest.iter().try_fold(value.as_ref(), |v, name| v.get(name)).cloned(),
+        Node::Fields(fields) => value_at(fields, rest),
+        Node::Unknown(_) | Node::Skipped(_) => None,
+    }
+}
+
 /// The top level of a JSON object is a scope.
 impl Fields for serde_json::Map<String, Value> {
     fn field(&self, name: &str) -> Option<Node<'_>> {

@@ -256,6 +256,14 @@ impl<'a> Analysis<'a> {
 
     /// Goes through all of it.
     pub(crate) fn run(mut self) -> (Resolved, Vec<Problem>) {
+        self.structure();
+        self.templates();
+        self.resolved.scope = self.scope;
+        (self.resolved, self.problems.list)
+    }
+
+    /// Everything but the templates against their kinds' schemas.
+    fn structure(&mut self) {
         self.names();
         self.parameters();
         self.environment();
@@ -264,9 +272,6 @@ impl<'a> Analysis<'a> {
         self.datasets();
         self.components();
         self.order();
-        self.templates();
-        self.resolved.scope = self.scope;
-        (self.resolved, self.problems.list)
     }
 
     /// A path in the blueprint.
@@ -278,7 +283,12 @@ impl<'a> Analysis<'a> {
 /// The names that a Pipeline's children have, topics included, as far as its spec and status say.
 pub fn expected_children(pipeline: &Pipeline, blueprint: Option<&BlueprintSpec>, served: &Served) -> Vec<ObjectKey> {
     let Some(blueprint) = blueprint_of(pipeline, blueprint) else { return Vec::new() };
-    let Ok(resolved) = resolve(pipeline, blueprint) else { return Vec::new() };
+    let mut analysis = Analysis::of_pipeline(pipeline, blueprint, None);
+    analysis.structure();
+    if !analysis.problems.list.is_empty() {
+        return Vec::new();
+    }
+    let resolved = analysis.resolved;
     let provider = crate::evaluate::topics::Provider::expected(pipeline, served);
     let topics = resolved.topics.iter().filter(|t| !t.existing).map(|t| provider.key(&resolved, t));
     let components = resolved.components.iter().map(|c| c.key(&resolved.namespace));

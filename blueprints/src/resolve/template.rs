@@ -228,7 +228,7 @@ fn port_of(path: &str, template: &str, ports: Ports) -> Option<(&'static str, &'
 /// that is not known.
 fn broken(rule: &Value, value: &Value) -> Option<String> {
     let source = rule.get("rule").and_then(Value::as_str)?;
-    let expression = Expression::parse(source).ok()?;
+    let expression = schemas::rule(source)?;
     if expression.references().iter().any(|r| r.root() != "self") {
         return None;
     }

@@ -1,0 +1,259 @@
+//! The rest of the cluster: children that make their way, and an operator with caches that lag.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+use tributary_blueprints::object::{ObjectKey, field};
+use tributary_blueprints::plan::Plan;
+use tributary_blueprints::world::{Objects, World};
+use tributary_blueprints::{evaluate, expected_children};
+use tributary_crds::names;
+
+use super::apiserver::{Apiserver, State};
+use super::rng::Rng;
+
+/// How a child ends: decided by its name and its attempt, so that a run without faults ends the same.
+pub type Fate = BTreeMap<String, u32>;
+
+pub struct Cluster {
+    pub server: Apiserver,
+    /// Child to the number of attempts that fail.
+    pub fate: Fate,
+    /// What each kind's watch has delivered so far: a state of the past.
+    history: Vec<State>,
+    position: BTreeMap<String, usize>,
+    /// Children that have served or ended well at some time.
+    pub good: BTreeSet<String>,
+    /// The earliest state that a kind's cache may be in: the operator's own writes are waited for.
+    floor: BTreeMap<String, usize>,
+}
+
+impl Cluster {
+    pub fn new(server: Apiserver, fate: Fate) -> Self {
+        let history = vec![server.state.clone()];
+        Self { server, fate, history, good: BTreeSet::new(), position: BTreeMap::new(), floor: BTreeMap::new() }
+    }
+
+    /// Time passes: children of all kinds make a step with some probability.
+    pub fn step(&mut self, rng: &mut Rng, chance: u32) {
+        self.server.now += std::time::Duration::from_secs(u64::from(rng.below(20)));
+        let keys: Vec<ObjectKey> = self.server.state.objects.keys().cloned().collect();
+        for key in keys {
+            if rng.below(100) < chance {
+                self.progress(&key, rng, chance == 100);
+            }
+        }
+        self.server.collect_garbage();
+        self.history.push(self.server.state.clone());
+    }
+
+    fn progress(&mut self, key: &ObjectKey, rng: &mut Rng, eager: bool) {
+        let Some(child) = self.server.state.objects.get(key) else { return };
+        if child.metadata.deletion_timestamp.is_some() {
+            self.server.touch(key, |c| c.metadata.finalizers = None);
+            return;
+        }
+        let failing = self.fate.get(&key.name).copied().unwrap_or(0);
+        let attempt: u32 =
+            child.metadata.annotations.as_ref().and_then(|a| a.get("tributary.dev/attempt")?.parse().ok()).unwrap_or(0);
+        let next = next_status(child, attempt >= failing, &self.server.now.to_string(), eager || rng.chance(35));
+        if let Some(status) = next.filter(|s| child.data.get("status") != Some(s)) {
+            if is_good(&key.kind, &status) {
+                self.good.insert(key.name.clone());
+            }
+            self.server.touch(key, |c| c.data["status"] = status);
+        }
+    }
+
+    /// The operator starts anew: its caches list afresh.
+    pub fn restart(&mut self) {
+        let newest = self.history.len() - 1;
+        self.position = self.kinds().map(|k| (k, newest)).collect();
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = String> + use<> {
+        let kinds: Vec<String> = self.server.served.0.keys().map(|(_, kind)| kind.clone()).collect();
+        kinds.into_iter().chain(["Pipeline".into()])
+    }
+
+    /// What the operator's caches show. With `lag`, each kind's is somewhere between its last state and the newest.
+    pub fn observe(&mut self, rng: &mut Rng, lag: bool) -> Option<World> {
+        let newest = self.history.len() - 1;
+        for kind in self.kinds() {
+            let from = self.position.get(&kind).copied().unwrap_or(0).max(self.floor.get(&kind).copied().unwrap_or(0));
+            let at = if lag { from + rng.below((newest - from) as u32 + 1) as usize } else { newest };
+            self.position.insert(kind, at);
+        }
+        let pipeline = self.history[self.position["Pipeline"]].pipeline.as_deref()?.clone();
+        let served = self.server.served.clone();
+        let expected = expected_children(&pipeline, None, &served);
+        let inventory: Vec<ObjectKey> =
+            pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref).collect();
+        let children = self.server.served.0.keys().flat_map(|(_, kind)| {
+            let past = &self.history[self.position[kind]];
+            past.objects.iter().filter(move |(k, _)| k.kind == *kind).map(|(k, o)| (k.clone(), o.as_ref().clone()))
+        });
+        let mine = |key: &ObjectKey, object: &DynamicObject| {
+            let labels = object.metadata.labels.as_ref();
+            labels.and_then(|l| l.get(names::PIPELINE)) == pipeline.metadata.name.as_ref()
+                || expected.contains(key)
+                || inventory.contains(key)
+        };
+        let children = Objects(children.filter(|(key, object)| mine(key, object)).collect());
+        Some(World { pipeline, children, served, ..World::default() })
+    }
+
+    /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it.
+    pub fn carry_out(&mut self, world: &World, plan: &Plan, cut: usize) {
+        let mut seen = world.pipeline.metadata.clone();
+        for (i, action) in plan.actions.iter().enumerate() {
+            if i > cut || self.server.act(action, &seen).is_err() {
+                return self.history.push(self.server.state.clone());
+            }
+            self.history.push(self.server.state.clone());
+            if i == cut {
+                return;
+            }
+            if matches!(action, tributary_blueprints::plan::Action::Finalizers(_)) {
+                if let Some(pipeline) = &self.server.state.pipeline {
+                    seen.resource_version.clone_from(&pipeline.metadata.resource_version);
+                }
+                self.floor.insert("Pipeline".into(), self.history.len() - 1);
+            } else {
+                self.floor.insert(kind_of(action), self.history.len() - 1);
+            }
+        }
+        if let Some(status) = &plan.status
+            && self.server.write_status(status, &seen).is_ok()
+        {
+            self.history.push(self.server.state.clone());
+            if cut > plan.actions.len() {
+                self.floor.insert("Pipeline".into(), self.history.len() - 1);
+            }
+        }
+    }
+
+    /// One pass of the operator without faults; gives its plan.
+    pub fn reconcile(&mut self, rng: &mut Rng) -> Option<Plan> {
+        let world = self.observe(rng, false)?;
+        let plan = evaluate(&world, self.server.now);
+        self.carry_out(&world, &plan, usize::MAX);
+        Some(plan)
+    }
+
+    /// Passes without faults until nothing changes any more; `false` where that does not come.
+    pub fn settle(&mut self, rng: &mut Rng) -> bool {
+        let mut quiet = 0;
+        for _ in 0..400 {
+            let before = self.server.state.clone();
+            self.step(rng, 100);
+            // retries wait at most ten minutes
+            self.server.now += std::time::Duration::from_secs(120);
+            let plan = self.reconcile(rng);
+            self.server.collect_garbage();
+            self.history.push(self.server.state.clone());
+            self.history.drain(..self.history.len() - 1);
+            self.position = self.position.keys().map(|k| (k.clone(), 0)).collect();
+            self.floor.clear();
+            let idle = plan.is_none_or(|p| p.is_empty());
+            let same = before == self.server.state;
+            quiet = if idle && same { quiet + 1 } else { 0 };
+            if quiet > 2 {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn kind_of(action: &tributary_blueprints::plan::Action) -> String {
+    use tributary_blueprints::plan::Action;
+    match action {
+        Action::Create(object) | Action::Apply { object } => object.types.as_ref().unwrap().kind.clone(),
+        Action::Delete { key, .. } => key.kind.clone(),
+        _ => String::new(),
+    }
+}
+
+fn is_good(kind: &str, status: &Value) -> bool {
+    match kind {
+        "MapReduceJob" => status["phase"] == "Succeeded",
+        "Job" => status["conditions"][0]["type"] == "Complete",
+        "Widget" => status["state"] == "Done",
+        _ => true,
+    }
+}
+
+/// The next status of a child, as its own controller would write it.
+fn next_status(child: &DynamicObject, well: bool, now: &str, ends: bool) -> Option<Value> {
+    let kind = child.types.as_ref().map_or("", |t| t.kind.as_str());
+    let generation = child.metadata.generation;
+    let stopped = field(child, &["spec", "suspend"]) == Some(&json!(true));
+    let at = |path: &[&str]| field(child, path).cloned().unwrap_or_default();
+    let condition = |type_: &str, status: &str, reason: &str| json!([{"type": type_, "status": status, "reason": reason, "message": format!("{reason} it is"), "lastTransitionTime": now}]);
+    match kind {
+        "MapReduceJob" => {
+            let phase = at(&["status", "phase"]);
+            let next = match phase.as_str().unwrap_or_default() {
+                "Succeeded" | "Failed" => return None,
+                _ if stopped => "Suspended",
+                "" | "Suspended" => "Pending",
+                "Pending" => "Running",
+                _ if !ends => return None,
+                _ if well => "Succeeded",
+                _ => "Failed",
+            };
+            let mut status = json!({"phase": next, "observedGeneration": generation, "engine": {"recordsWritten": 7}});
+            if matches!(next, "Succeeded" | "Failed") {
+                status["completionTime"] = now.into();
+            }
+            if next == "Failed" {
+                status["message"] = "map-0 failed four times".into();
+            }
+            Some(status)
+        }
+        "Job" => {
+            let done = at(&["status", "conditions"]);
+            let ended = |t: &str| done.as_array().is_some_and(|c| c.iter().any(|c| c["type"] == t));
+            if ended("Complete") || ended("Failed") {
+                return None;
+            }
+            if stopped {
+                return (!ended("Suspended"))
+                    .then(|| json!({"conditions": condition("Suspended", "True", "JobSuspended")}));
+            }
+            if at(&["status", "active"]) != json!(1) {
+                return Some(json!({"active": 1}));
+            }
+            if !ends {
+                return None;
+            }
+            Some(if well {
+                json!({"succeeded": 1, "completionTime": now, "conditions": condition("Complete", "True", "Completed")})
+            } else {
+                json!({"failed": 1, "conditions": condition("Failed", "True", "BackoffLimitExceeded")})
+            })
+        }
+        "Deployment" => {
+            let n = field(child, &["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(1);
+            Some(
+                json!({"observedGeneration": generation, "replicas": n, "updatedReplicas": n, "availableReplicas": n, "readyReplicas": n}),
+            )
+        }
+        "Topic" if at(&["status", "observedGeneration"]) == json!(generation) => None,
+        "Topic" => {
+            Some(json!({"observedGeneration": generation, "conditions": condition("Ready", "True", "AsExpected")}))
+        }
+        "Widget" => {
+            let state = at(&["status", "state"]);
+            match state.as_str().unwrap_or_default() {
+                "Done" | "Broken" => None,
+                "" => Some(json!({"state": "Busy"})),
+                _ if well => Some(json!({"state": "Done", "answer": 42})),
+                _ => Some(json!({"state": "Broken"})),
+            }
+        }
+        _ => None,
+    }
+}

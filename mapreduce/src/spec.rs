@@ -276,10 +276,9 @@ fn quantity(field: &'static str, text: &str) -> Result<u64, SpecError> {
         _ => None,
     };
     let bytes = number.parse::<u64>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
-    bytes.filter(|&bytes| bytes > 0).ok_or_else(|| SpecError::Invalid {
-        field,
-        message: format!("{text:?} is not a number of bytes such as 64Mi"),
-    })
+    bytes
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| SpecError::Invalid { field, message: format!("{text:?} is not a number of bytes such as 64Mi") })
 }
 
 #[cfg(test)]

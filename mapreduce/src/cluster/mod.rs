@@ -3,5 +3,7 @@
 pub mod auth;
 pub mod client;
 pub mod job_file;
+#[cfg(all(feature = "s3", feature = "kafka"))]
+pub mod run;
 pub mod server;
 pub mod status;

@@ -56,9 +56,14 @@ impl StatusWriter {
 
     /// Whether the MapReduceJob is still there.
     pub async fn look(&self) -> Result<Seen, Error> {
-        let job = self.api.get_opt(&self.name).await?;
-        let alive = job
-            .is_some_and(|j| j.metadata.uid.as_deref() == Some(&self.uid) && j.metadata.deletion_timestamp.is_none());
-        Ok(if alive { Seen::Alive } else { Seen::Deleted })
+        Ok(self.read().await?.1)
+    }
+
+    /// The status that is written, and whether the MapReduceJob is still there.
+    pub async fn read(&self) -> Result<(EngineStatus, Seen), Error> {
+        let job = self.api.get_opt(&self.name).await?.filter(|j| j.metadata.uid.as_deref() == Some(&self.uid));
+        let Some(job) = job else { return Ok((EngineStatus::default(), Seen::Deleted)) };
+        let seen = if job.metadata.deletion_timestamp.is_some() { Seen::Deleted } else { Seen::Alive };
+        Ok((job.status.and_then(|s| s.engine).unwrap_or_default(), seen))
     }
 }

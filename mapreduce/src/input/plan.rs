@@ -66,9 +66,7 @@ pub async fn plan(
             let records = input.split_records.and_then(|n| u64::try_from(n).ok());
             Ok(split::topic(&ranges, records, job.slots))
         }
-        InputSpec::Strings(strings) => {
-            Ok(split::strings(u32::try_from(strings.len()).unwrap_or(u32::MAX), job.slots))
-        }
+        InputSpec::Strings(strings) => Ok(split::strings(u32::try_from(strings.len()).unwrap_or(u32::MAX), job.slots)),
     }
 }
 

@@ -144,7 +144,8 @@ impl Topic<'_> {
             ends.iter().find(|&(p, &end)| high(p) < end).map(|(&p, &end)| (p, end, high(&p)))
         };
         while let Some((partition, end, high)) = short(&there) {
-            self.wait(format!("waiting for records: partition {partition} ends at offset {high}, short of {end}")).await;
+            self.wait(format!("waiting for records: partition {partition} ends at offset {high}, short of {end}"))
+                .await;
             there = self.offsets().await?;
         }
         Ok(ends)
@@ -275,16 +276,25 @@ mod tests {
             (json!({"end": {"records": 7}}), vec![(0, 0, 5), (1, 0, 2)]),
             (json!({"start": {"offsets": {"0": 4}}, "end": {"records": 3}}), vec![(0, 4, 5), (1, 0, 2)]),
             (json!({"end": {"timestamp": "1999-01-01T00:00:00Z"}}), vec![(0, 0, 0), (1, 0, 0)]),
-            (json!({"start": {"timestamp": "1999-01-01T00:00:00Z"}, "end": {"records": 1}}), vec![(0, 0, 1), (1, 0, 0)]),
+            (
+                json!({"start": {"timestamp": "1999-01-01T00:00:00Z"}, "end": {"records": 1}}),
+                vec![(0, 0, 1), (1, 0, 0)],
+            ),
         ];
         for (more, ranges) in cases {
             assert_eq!(resolved(&topics, more.clone()).await, Ok(ranges), "{more}");
         }
         let wrong = [
             (json!({"end": {"offsets": {"x": 3}}}), "spec.input.kafka.end.offsets: \"x\" is not a partition's number"),
-            (json!({"end": {"offsets": {"2": 3}}}), "spec.input.kafka.end.offsets: the topic has no partition 2; it has 2"),
+            (
+                json!({"end": {"offsets": {"2": 3}}}),
+                "spec.input.kafka.end.offsets: the topic has no partition 2; it has 2",
+            ),
             (json!({"end": {"timestamp": "soon"}}), "spec.input.kafka.end.timestamp: \"soon\" is not an RFC 3339 time"),
-            (json!({"start": {"offsets": {"0": 9}}, "end": {"records": 1}}), "topic t, partition 0: offset 9 is out of"),
+            (
+                json!({"start": {"offsets": {"0": 9}}, "end": {"records": 1}}),
+                "topic t, partition 0: offset 9 is out of",
+            ),
         ];
         for (more, message) in wrong {
             let error = resolved(&topics, more).await.unwrap_err();

@@ -20,11 +20,11 @@ use tributary_crds::S3Location;
 
 pub use dir::DirStore;
 pub use error::StoreError;
-pub use tributary_mapreduce_core::commit::Part;
 #[cfg(feature = "s3")]
 pub use s3::S3Store;
 #[cfg(feature = "s3")]
 pub use s3_resolver::S3Stores;
+pub use tributary_mapreduce_core::commit::Part;
 
 /// The result of the operations of a store.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -44,7 +44,8 @@ pub struct Run {
     #[arg(long, env = "TRIBUTARY_WORKERS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
     /// Which log lines are written, such as `info` or `tributary_operator=debug`.
-    #[arg(long, env = "TRIBUTARY_LOG", default_value = "info")]
+    // what the kube crates warn of comes back as an error, which is logged with what it is about
+    #[arg(long, env = "TRIBUTARY_LOG", default_value = "info,kube_client=off,kube_runtime=off")]
     pub log: String,
     /// Write the log as JSON.
     #[arg(long, env = "TRIBUTARY_LOG_JSON")]

@@ -42,7 +42,8 @@ struct CrdVersion {
 #[serde(rename_all = "camelCase", default)]
 struct CrdStatus {
     accepted_names: CrdNames,
-    conditions: Vec<CrdCondition>,
+    // null at first
+    conditions: Option<Vec<CrdCondition>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -93,7 +94,8 @@ type Key = (String, String);
 impl Crd {
     /// The kind, once the apiserver has established it.
     fn served(&self) -> Option<(Key, ServedKind)> {
-        let established = self.status.conditions.iter().any(|c| c.r#type == "Established" && c.status == "True");
+        let mut conditions = self.status.conditions.iter().flatten();
+        let established = conditions.any(|c| c.r#type == "Established" && c.status == "True");
         let mut versions: Vec<String> =
             self.spec.versions.iter().filter(|v| v.served).map(|v| v.name.clone()).collect();
         versions.sort_by_cached_key(|v| Reverse(Version::parse(v).priority()));
@@ -238,6 +240,9 @@ mod tests {
         assert_eq!((kind.version.as_str(), kind.plural.as_str(), kind.namespaced), ("v1", "odds", true));
         assert_eq!(kind.versions, ["v1", "v1beta2", "v1alpha1"]);
         assert!(crd("False", versions).served().is_none());
+        let new = json!({"metadata": {"name": "x"}, "spec": {"group": "g", "scope": "Cluster", "versions": []},
+            "status": {"conditions": null, "acceptedNames": {"kind": "", "plural": ""}, "storedVersions": null}});
+        assert!(serde_json::from_value::<Crd>(new).unwrap().served().is_none());
         assert!(crd("True", json!([{"name": "v1", "served": false}])).served().is_none());
     }
 

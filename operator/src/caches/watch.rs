@@ -38,18 +38,25 @@ async fn follow(
     stop: &CancellationToken,
 ) {
     let mut events = std::pin::pin!(events);
-    let mut pause = Pause::default();
+    let (mut pause, mut told) = (Pause::default(), String::new());
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
         match event {
             Ok(event) => {
-                pause.reset();
+                // the beginning of a list is not yet an answer
+                if !matches!(event, Event::Init) {
+                    pause.reset();
+                }
                 caches.on_event(id, event);
             }
             Err(error) => {
                 if let Some(message) = forbidden(&error) {
                     caches.on_forbidden(id, message);
                 }
-                tracing::warn!(kind = id.kind, %error, "watch");
+                let words = error.to_string();
+                if words != told {
+                    tracing::warn!(kind = id.kind, error = words, "watch; trying again");
+                    told = words;
+                }
                 stop.run_until_cancelled(tokio::time::sleep(pause.next())).await;
             }
         }

@@ -42,3 +42,8 @@ pub fn part(partition: u32) -> String {
 pub fn is_part(name: &str) -> bool {
     name.strip_prefix("part-r-").is_some_and(|n| n.len() >= 5 && n.bytes().all(|b| b.is_ascii_digit()))
 }
+
+/// The tag of an attempt's upload, by which the object that it made is known.
+pub fn tag(job: &str, attempt: AttemptId) -> String {
+    format!("{job}/{attempt}")
+}

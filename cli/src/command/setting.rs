@@ -46,7 +46,7 @@ pub fn directories(resolved: &Resolved, args: &RunArgs, base: &Path, out: &Path)
         let dir = value_of(&args.stores, &d.store)?.into();
         Some(StoreRoot { endpoint: d.connection.endpoint.clone(), dir })
     });
-    Ok(Directories { roots: roots.collect(), datasets, input: base.into(), out: out.into() })
+    Ok(Directories { roots: roots.collect(), datasets, input: base.into(), out: out.into(), ..Directories::default() })
 }
 
 /// A written dataset replaces an earlier result, never somebody's files.

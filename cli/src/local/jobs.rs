@@ -139,7 +139,7 @@ impl Jobs {
     pub fn status(&mut self, key: &ObjectKey, child: &DynamicObject, now: Timestamp) -> Option<Value> {
         let job = self.running.get(key)?;
         let status = to_value(child, &job.engine, now);
-        if matches!(job.engine.phase, EnginePhase::Succeeded | EnginePhase::Failed) {
+        if ended(&job.engine) {
             self.running.remove(key);
         }
         Some(status)
@@ -171,14 +171,26 @@ async fn to_the_end(job: LocalJob, key: ObjectKey, sender: mpsc::UnboundedSender
         // nobody listens any more once the run has ended
         drop(sender.send(Said { key: key.clone(), uid: uid.clone(), engine: engine.clone() }));
     };
-    let observer = say.clone();
+    let observer = {
+        let say = say.clone();
+        // the end is said once the engine has cleared up after itself
+        move |engine: &EngineStatus| {
+            if !ended(engine) {
+                say(engine)
+            }
+        }
+    };
     // in a task of its own, so that a panic is an outcome too
-    match tokio::spawn(local::run(job, move |engine| observer(engine))).await {
+    match tokio::spawn(local::run(job, observer)).await {
         Ok(Ok(engine)) => say(&engine),
         Ok(Err(Error::Cancelled)) => say(&failed("Cancelled", "the job was cancelled".into())),
         Ok(Err(e)) => say(&failed("EngineFailed", e.to_string())),
         Err(e) => say(&failed("EngineFailed", format!("{name}: the engine ended: {e}"))),
     }
+}
+
+fn ended(engine: &EngineStatus) -> bool {
+    matches!(engine.phase, EnginePhase::Succeeded | EnginePhase::Failed)
 }
 
 fn failed(reason: &str, message: String) -> EngineStatus {

@@ -1,8 +1,9 @@
 //! Directories that stand for S3.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tributary_crds::S3Location;
 use tributary_mapreduce::store::{DirStore, Place, Result, StoreError, StoreResolver, Use};
@@ -42,6 +43,8 @@ pub struct Directories {
     pub input: PathBuf,
     /// What a location that is no dataset is written to; it holds the engine's workspace too.
     pub out: PathBuf,
+    /// Directories that this run has made, each after the one it is in.
+    pub made: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 /// Name of the engine's workspace below the output's directory.
@@ -62,10 +65,27 @@ impl Directories {
         root.unwrap_or(if used_as == Use::Input { &self.input } else { &self.out }).join(place)
     }
 
-    /// Takes the engine's workspace away, where nothing is left in it.
+    /// Makes a directory and those it is in.
+    fn make(&self, dir: &Path) -> io::Result<()> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing: Vec<_> = dir.ancestors().take_while(|d| !d.as_os_str().is_empty() && !d.exists()).collect();
+        for dir in missing.into_iter().rev() {
+            match fs::create_dir(dir) {
+                Ok(()) => made.push(dir.to_owned()),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the directories away that this run has made and that nothing is in.
     pub fn tidy(&self) {
-        // fails where another run uses it, which is right
-        let _ = fs::remove_dir(self.out.join(WORKSPACE));
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        for dir in made.iter().rev() {
+            // fails where something is in it, which is right
+            let _ = fs::remove_dir(dir);
+        }
     }
 }
 
@@ -77,15 +97,14 @@ pub fn in_bucket(uri: &str) -> &str {
 impl StoreResolver for Directories {
     fn resolve(&self, location: &S3Location, used_as: Use) -> Result<Place> {
         let dir = self.of(location, used_as);
-        if used_as == Use::Input && !dir.is_dir() {
-            return Err(StoreError::NoSuchBucket { place: missing(&location.uri, &dir) });
+        let place = || format!("{} ({})", location.uri, dir.display());
+        if used_as != Use::Input {
+            self.make(&dir).map_err(|e| StoreError::Other { place: place(), message: e.to_string() })?;
+        } else if !dir.is_dir() {
+            return Err(StoreError::NoSuchBucket { place: place() });
         }
         Ok(Place::new(Arc::new(DirStore::new(dir)), ""))
     }
-}
-
-fn missing(uri: &str, dir: &Path) -> String {
-    format!("{uri} ({})", dir.display())
 }
 
 #[cfg(test)]
@@ -116,6 +135,7 @@ mod tests {
             roots: vec![StoreRoot { endpoint: Some("http://b".into()), dir: "/b".into() }],
             input: "/in".into(),
             out: "/out".into(),
+            made: Arc::default(),
         }
     }
 
@@ -137,5 +157,26 @@ mod tests {
     fn a_missing_input_names_the_directory() {
         let error = directories().resolve(&location("s3://no/such", None), Use::Input).unwrap_err();
         assert_eq!(error.to_string(), "s3://no/such (/in/no/such): there is no such bucket");
+    }
+
+    #[test]
+    fn directories_that_stay_empty_are_taken_away_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a/b");
+        let dirs = Directories { out: out.clone(), ..Directories::default() };
+        dirs.resolve(&location("s3://results/full", None), Use::Output).unwrap();
+        dirs.resolve(&location("s3://results/empty", None), Use::Output).unwrap();
+        dirs.resolve(&location("s3://results/empty", None), Use::Workspace).unwrap();
+        fs::write(out.join("results/full/part"), "x").unwrap();
+        dirs.tidy();
+        let left = |path: &str| out.join(path).exists();
+        assert!(left("results/full/part") && !left("results/empty") && !left(WORKSPACE));
+        fs::remove_file(out.join("results/full/part")).unwrap();
+
+        let dirs = Directories { out: dir.path().join("c"), ..Directories::default() };
+        dirs.resolve(&location("s3://results/empty", None), Use::Output).unwrap();
+        dirs.tidy();
+        assert!(!dir.path().join("c").exists(), "what this run has made");
+        assert!(out.join("results/full").exists(), "what another run has made");
     }
 }

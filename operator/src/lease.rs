@@ -17,7 +17,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tributary_crds::Timestamp;
 
-use crate::metrics::Metrics;
+use crate::{act::words, metrics::Metrics};
 
 /// How long a lease lasts without renewal.
 pub const DURATION: Duration = Duration::from_secs(6);
@@ -90,7 +90,7 @@ impl Election {
             let start = Instant::now();
             match tokio::time::timeout(PERIOD.mul_f64(1.5), self.step()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "lease"),
+                Ok(Err(error)) => tracing::warn!(lease = self.name, error = words(&error), "lease"),
                 Err(_) => tracing::warn!(lease = self.name, "the apiserver does not answer"),
             }
             if self.renewed.is_some_and(|at| at.elapsed() >= RENEW_WITHIN) {
@@ -102,7 +102,7 @@ impl Election {
         if self.renewed.take().is_some() {
             self.tell();
             if let Err(error) = self.release().await {
-                tracing::warn!(lease = self.name, %error, "the lease was not given back");
+                tracing::warn!(lease = self.name, error = words(&error), "the lease was not given back");
             }
         }
     }

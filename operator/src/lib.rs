@@ -14,3 +14,6 @@ pub mod pipeline;
 pub mod queue;
 pub mod run;
 pub mod topic;
+
+#[cfg(test)]
+mod testing;

@@ -58,7 +58,10 @@ pub enum RunError {
 /// What keeps it from starting.
 pub async fn run(args: Run) -> Result<(), RunError> {
     let stop = stop_on_signals().map_err(RunError::Signals)?;
-    let client = Client::try_from(Config::infer().await?)?;
+    let mut config = Config::infer().await?;
+    // a request that is turned away goes back to its queue, with the pause that was asked for: it must not keep a worker
+    config.default_retry = false;
+    let client = Client::try_from(config)?;
     let metrics = Metrics::new();
     let caches = Caches::new(client.clone(), always, stop.clone());
     tokio::spawn(caches.clone().run());

@@ -31,7 +31,7 @@ pub enum ActError {
     #[error("{0} is not served")]
     NotServed(Gvk),
     /// The apiserver cannot now; it may have said when.
-    #[error("{key}: {source}")]
+    #[error("{key}: {}", words(source))]
     Transient {
         /// The object.
         key: ObjectKey,
@@ -78,9 +78,30 @@ impl ActError {
     }
 }
 
+/// An error of the client without the repetitions of its own words.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => {
+            let mut text = other.to_string();
+            let mut source = std::error::Error::source(other);
+            while let Some(cause) = source {
+                let cause_text = cause.to_string();
+                if !text.contains(&cause_text) {
+                    text = format!("{text}: {cause_text}");
+                }
+                source = cause.source();
+            }
+            text
+        }
+    }
+}
+
 /// When the apiserver wants to be asked again.
 fn retry_after(status: &Status) -> Option<Duration> {
-    let seconds = status.details.as_ref()?.retry_after_seconds;
+    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    // API Priority and Fairness says it in a header only, and it is always one second
+    let seconds = if seconds == 0 && status.code == 429 { 1 } else { seconds };
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
@@ -107,6 +128,7 @@ mod tests {
             other => panic!("{other}"),
         };
         assert_eq!(wait(429, 7), Some(Duration::from_secs(7)));
+        assert_eq!(wait(429, 0), Some(Duration::from_secs(1)));
         assert_eq!(wait(503, 0), None);
         assert_eq!(wait(401, 0), None);
     }

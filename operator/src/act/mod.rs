@@ -4,6 +4,9 @@ mod error;
 mod events;
 mod refused;
 
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use kube::{
@@ -19,7 +22,7 @@ use tributary_blueprints::{
 };
 use tributary_crds::{Reason, names};
 
-pub use error::ActError;
+pub use error::{ActError, words};
 pub use events::Events;
 pub use refused::Refused;
 

@@ -10,6 +10,9 @@ mod store;
 mod view;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -183,6 +186,14 @@ impl Caches {
     pub fn new(client: Client, always: fn(&Served) -> Vec<StoreId>, stop: CancellationToken) -> Arc<Self> {
         let (inner, expectations, queues) = (RwLock::default(), Mutex::default(), Queues::default());
         Arc::new(Self { client, always, inner, expectations, queues, stop })
+    }
+
+    /// Caches that know these kinds.
+    #[cfg(test)]
+    pub fn of(client: Client, served: Served) -> Arc<Self> {
+        let caches = Self::new(client, |_| Vec::new(), CancellationToken::new());
+        caches.set_served(served);
+        caches
     }
 
     /// Reads discovery, then follows it and the kinds that are wanted; runs until stopped.

@@ -49,10 +49,11 @@ async fn follow(
                 caches.on_event(id, event);
             }
             Err(error) => {
-                if let Some(message) = forbidden(&error) {
+                let forbidden = forbidden(&error);
+                let words = forbidden.clone().unwrap_or_else(|| error.to_string());
+                if let Some(message) = forbidden {
                     caches.on_forbidden(id, message);
                 }
-                let words = error.to_string();
                 if words != told {
                     tracing::warn!(kind = id.kind, error = words, "watch; trying again");
                     told = words;

@@ -2,6 +2,9 @@
 
 mod memory;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,

@@ -1,0 +1,156 @@
+//! What goes over the wire.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+use tributary_blueprints::world::Served;
+
+use super::*;
+use crate::{
+    caches::PrimaryKind,
+    testing::{Server, failure},
+};
+
+const CONFIG_MAPS: &str = "/api/v1/namespaces/ns/configmaps";
+
+struct Rig {
+    server: Server,
+    caches: Arc<Caches>,
+    act: Act,
+    target: Target,
+    refused: Refused,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let (server, client) = Server::start().await;
+        let mut served = Served::default();
+        served.add(&Gvk::new("", "v1", "ConfigMap"), "configmaps", true);
+        served.add(&PrimaryKind::Pipeline.gvk(), "pipelines", true);
+        let caches = Caches::of(client.clone(), served);
+        let events = Events::new(client.clone(), "test".into());
+        let act = Act::new(client, caches.clone(), Metrics::new(), events);
+        let primary = Primary { kind: PrimaryKind::Pipeline, namespace: "ns".into(), name: "p".into() };
+        let target = Target { primary, uid: "u".into(), resource_version: "7".into() };
+        Self { server, caches, act, target, refused: Refused::default() }
+    }
+
+    async fn act(&mut self, actions: &[Action]) -> Result<(), ActError> {
+        self.act.actions(&mut self.target, actions, |_| Scope::All, &mut self.refused).await
+    }
+}
+
+fn config_map(name: &str) -> DynamicObject {
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}, "metadata": {"name": name, "namespace": "ns",
+        "ownerReferences": [{"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "name": "p", "uid": "u"}]}});
+    serde_json::from_value(object).unwrap()
+}
+
+fn create(name: &str) -> Action {
+    Action::Create(Box::new(config_map(name)))
+}
+
+fn made(name: &str, uid: &str, version: &str) -> Value {
+    let mut object = serde_json::to_value(config_map(name)).unwrap();
+    object["metadata"]["uid"] = json!(uid);
+    object["metadata"]["resourceVersion"] = json!(version);
+    object
+}
+
+#[tokio::test]
+async fn a_creation_is_strict_and_awaited() {
+    let mut rig = Rig::new().await;
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 201, made("a", "u1", "10"));
+    rig.caches.want(crate::caches::StoreId::new("", "ConfigMap", Scope::All));
+    rig.act(&[create("a")]).await.unwrap();
+    let asked = rig.server.asked();
+    assert!(asked[0].query.contains("fieldValidation=Strict") && asked[0].query.contains("fieldManager=tributary"));
+    let (_, key) = rig.caches.unseen(&rig.target.primary).unwrap();
+    assert_eq!(key.name, "a");
+}
+
+#[tokio::test]
+async fn an_own_object_that_exists_is_no_error() {
+    let mut rig = Rig::new().await;
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 409, failure(409, "AlreadyExists", "it is there"));
+    rig.server.on(&format!("GET {CONFIG_MAPS}/a"), 200, made("a", "u1", "10"));
+    rig.act(&[create("a")]).await.unwrap();
+    assert!(rig.refused.is_empty());
+}
+
+#[tokio::test]
+async fn a_strangers_object_is_told_where_the_cache_would_never_show_it() {
+    let mut rig = Rig::new().await;
+    let mut foreign = made("a", "u1", "10");
+    foreign["metadata"]["ownerReferences"] = json!([]);
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 409, failure(409, "AlreadyExists", "it is there"));
+    rig.server.on(&format!("GET {CONFIG_MAPS}/a"), 200, foreign);
+    let (act, refused) = (&rig.act, &mut rig.refused);
+    act.actions(&mut rig.target, &[create("a")], |_| Scope::OfJobsMetadata, refused).await.unwrap();
+    assert_eq!(refused.list()[0].reason, Reason::NameTaken);
+}
+
+#[tokio::test]
+async fn a_refusal_is_kept_the_others_go_on_and_the_finalizer_stays() {
+    let mut rig = Rig::new().await;
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 403, failure(403, "Forbidden", "exceeded quota"));
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 201, made("b", "u2", "11"));
+    let finalizers = Action::Finalizers(Vec::new());
+    rig.act(&[create("a"), create("b"), finalizers.clone()]).await.unwrap();
+    let refusals = rig.refused.list();
+    assert_eq!((refusals.len(), refusals[0].message.as_str()), (1, "exceeded quota"));
+    assert_eq!(rig.server.requests().len(), 2, "no write of the finalizers: {:?}", rig.server.requests());
+    // it pauses, whatever wakes the object meanwhile
+    rig.act(&[create("a"), finalizers]).await.unwrap();
+    assert_eq!(rig.server.requests().len(), 2);
+    assert_eq!(rig.refused.list(), refusals);
+    rig.act(&[]).await.unwrap();
+    assert!(rig.refused.is_empty(), "what is no longer wanted is no longer refused");
+}
+
+#[tokio::test]
+async fn a_passing_failure_ends_the_pass() {
+    let mut rig = Rig::new().await;
+    let mut busy = failure(429, "TooManyRequests", "slow down");
+    busy["details"] = json!({"retryAfterSeconds": 3});
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 429, busy);
+    let error = rig.act(&[create("a"), create("b")]).await.unwrap_err();
+    assert!(matches!(error, ActError::Transient { retry_after: Some(wait), .. } if wait.as_secs() == 3), "{error}");
+    assert_eq!(rig.server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deletion_is_of_that_very_object() {
+    let mut rig = Rig::new().await;
+    let delete = |uid: &str| Action::Delete {
+        gvk: Gvk::new("", "v1", "ConfigMap"),
+        key: ObjectKey::new(&Gvk::new("", "v1", "ConfigMap"), "ns", "a"),
+        uid: uid.into(),
+        resource_version: Some("3".into()),
+    };
+    let path = format!("DELETE {CONFIG_MAPS}/a");
+    rig.server.on(&path, 409, failure(409, "Conflict", "the UID in the precondition does not match"));
+    rig.server.on(&path, 404, failure(404, "NotFound", "it is gone"));
+    assert!(matches!(rig.act(&[delete("old")]).await, Err(ActError::Conflict { .. })));
+    rig.act(&[delete("u1")]).await.unwrap();
+    let body = &rig.server.asked()[0].body;
+    assert_eq!(body["preconditions"], json!({"uid": "old", "resourceVersion": "3"}));
+    assert_eq!(body["propagationPolicy"], "Background");
+}
+
+#[tokio::test]
+async fn finalizers_and_status_are_of_the_version_that_was_decided_on() {
+    let mut rig = Rig::new().await;
+    let path = "/apis/tributary.dev/v1alpha1/namespaces/ns/pipelines/p";
+    let answer = |version: &str| json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p", "uid": "u", "resourceVersion": version}});
+    rig.server.on(&format!("PATCH {path}"), 200, answer("8"));
+    rig.server.on(&format!("PATCH {path}/status"), 200, answer("9"));
+    rig.act(&[Action::Finalizers(vec!["f".into()])]).await.unwrap();
+    rig.act.status(&mut rig.target, &json!({"phase": "Running"})).await.unwrap();
+    let asked = rig.server.asked();
+    assert_eq!(asked[0].body["metadata"], json!({"uid": "u", "resourceVersion": "7", "finalizers": ["f"]}));
+    assert_eq!(asked[1].body["metadata"]["resourceVersion"], "8", "the version moves on with our own write");
+    assert_eq!(asked[1].body["metadata"]["uid"], "u");
+    assert_eq!(asked[1].body["status"], json!({"phase": "Running"}));
+    assert!(asked[1].query.contains("force=true"));
+    assert_eq!(rig.target.resource_version, "9");
+}

@@ -1,0 +1,179 @@
+//! Whom an event wakes, and what a decision has to wait for.
+#![allow(clippy::unwrap_used)]
+
+use kube::Config;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Caches of a cluster that cannot be reached: events come from the test.
+fn caches() -> Arc<Caches> {
+    let mut served = Served::default();
+    for kind in PrimaryKind::ALL {
+        served.add(&kind.gvk(), &format!("{}s", kind.as_str().to_lowercase()), true);
+    }
+    served.add(&Gvk::new("batch", "v1", "Job"), "jobs", true);
+    let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+    let caches = Caches::of(client, served);
+    caches.want(jobs());
+    for kind in PrimaryKind::ALL {
+        caches.want(StoreId::new(GROUP, kind.as_str(), Scope::All));
+    }
+    caches
+}
+
+fn jobs() -> StoreId {
+    StoreId::new("batch", "Job", Scope::All)
+}
+
+fn pipelines() -> StoreId {
+    StoreId::new(GROUP, "Pipeline", Scope::All)
+}
+
+fn object(name: &str, metadata: Value) -> DynamicObject {
+    let mut value =
+        json!({"metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "5"}});
+    crate::mapreducejob::template::merge(&mut value["metadata"], &metadata);
+    serde_json::from_value(value).unwrap()
+}
+
+fn primary(kind: PrimaryKind, name: &str) -> Primary {
+    Primary { kind, namespace: "ns".into(), name: name.into() }
+}
+
+/// Who is woken, in the order of their names.
+async fn woken(caches: &Caches, kind: PrimaryKind) -> Vec<String> {
+    let queue = caches.queues().of(kind);
+    let mut names = Vec::new();
+    while queue.depth() > 0 {
+        let primary = queue.next().await;
+        queue.done(&primary, None);
+        names.push(primary.name);
+    }
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn an_event_wakes_the_object_its_owner_and_whom_its_labels_name() {
+    let caches = caches();
+    caches.on_event(&pipelines(), Event::Apply(object("p", json!({}))));
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
+    let owner = json!({"ownerReferences": [{"apiVersion": "tributary.dev/v1alpha1", "kind": "MapReduceJob", "name": "j", "uid": "x"}],
+        "labels": {"tributary.dev/pipeline": "q"}});
+    caches.on_event(&jobs(), Event::Apply(object("a", owner)));
+    assert_eq!(woken(&caches, PrimaryKind::MapReduceJob).await, ["j"]);
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["q"]);
+    // a label that is taken away wakes its former Pipeline too
+    caches.on_event(&jobs(), Event::Apply(object("a", json!({"labels": {"tributary.dev/pipeline": "r"}}))));
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["q", "r"]);
+    caches.on_event(&jobs(), Event::Delete(object("a", json!({}))));
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["r"]);
+}
+
+#[tokio::test]
+async fn who_looked_an_object_up_is_woken_when_it_comes_and_when_it_goes() {
+    let caches = caches();
+    let key = ObjectKey::new(&Gvk::new("batch", "v1", "Job"), "ns", "a");
+    let by = primary(PrimaryKind::Pipeline, "p");
+    assert!(!caches.observe(&by, |view| view.get(Scope::All, &key).is_some()));
+    caches.on_event(&jobs(), Event::Apply(object("a", json!({}))));
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
+    assert!(caches.observe(&by, |view| view.get(Scope::All, &key).is_some()));
+    caches.on_event(&jobs(), Event::Delete(object("a", json!({}))));
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
+    caches.observe(&by, |_| ());
+    caches.on_event(&jobs(), Event::Apply(object("a", json!({}))));
+    assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty());
+}
+
+#[tokio::test]
+async fn topics_of_one_kafka_topic_wake_each_other() {
+    let caches = caches();
+    let topics = StoreId::new(GROUP, "Topic", Scope::All);
+    let topic = |name: &str, kafka: &str| {
+        let mut topic = object(name, json!({}));
+        topic.data = json!({"spec": {"kafka": {"bootstrapServers": "b:1"}, "topicName": kafka}});
+        topic
+    };
+    caches.on_event(&topics, Event::Apply(topic("a", "shared")));
+    caches.on_event(&topics, Event::Apply(topic("b", "other")));
+    assert_eq!(woken(&caches, PrimaryKind::Topic).await, ["a", "b"]);
+    caches.on_event(&topics, Event::Apply(topic("c", "shared")));
+    assert_eq!(woken(&caches, PrimaryKind::Topic).await, ["a", "c"]);
+    caches.on_event(&topics, Event::Delete(topic("a", "shared")));
+    assert_eq!(woken(&caches, PrimaryKind::Topic).await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn a_write_is_unseen_until_the_watch_has_shown_it_and_then_wakes_its_writer() {
+    let caches = caches();
+    let by = primary(PrimaryKind::Pipeline, "p");
+    let key = ObjectKey::new(&Gvk::new("batch", "v1", "Job"), "ns", "a");
+    let expect = Expect::Version { uid: "uid-a".into(), resource_version: "5".into() };
+    caches.expect(&by, Scope::All, key.clone(), expect.clone());
+    assert!(caches.unseen(&by).is_some());
+    caches.on_event(&jobs(), Event::Apply(object("a", json!({"resourceVersion": "4"}))));
+    assert!(caches.unseen(&by).is_some());
+    assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty());
+    caches.on_event(&jobs(), Event::Apply(object("a", json!({"resourceVersion": "6"}))));
+    assert!(caches.unseen(&by).is_none());
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
+    // what the cache shows already need not be awaited
+    caches.expect(&by, Scope::All, key.clone(), expect);
+    assert!(caches.unseen(&by).is_none());
+    // nor what it will never show
+    let secret = ObjectKey::new(&Gvk::new("", "v1", "Secret"), "ns", "s");
+    caches.expect(&by, Scope::All, secret, Expect::Version { uid: "s".into(), resource_version: "9".into() });
+    assert!(caches.unseen(&by).is_none());
+}
+
+#[tokio::test]
+async fn a_list_shows_what_is_gone_and_completes_the_store() {
+    let caches = caches();
+    let synced =
+        |caches: &Caches| caches.observe(&primary(PrimaryKind::Pipeline, "x"), |v| v.unsynced([jobs()]).is_empty());
+    assert!(!synced(&caches));
+    caches.on_event(&jobs(), Event::Init);
+    for name in ["a", "b"] {
+        caches.on_event(&jobs(), Event::InitApply(object(name, json!({"labels": {"tributary.dev/pipeline": name}}))));
+    }
+    caches.on_event(&jobs(), Event::InitDone);
+    assert!(synced(&caches));
+    woken(&caches, PrimaryKind::Pipeline).await;
+    caches.on_event(&jobs(), Event::Init);
+    caches.on_event(&jobs(), Event::InitApply(object("a", json!({"labels": {"tributary.dev/pipeline": "a"}}))));
+    caches.on_event(&jobs(), Event::InitDone);
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_kind_that_is_no_longer_served_is_no_longer_known() {
+    let caches = caches();
+    caches.on_event(&jobs(), Event::Apply(object("a", json!({}))));
+    caches.on_event(&pipelines(), Event::Apply(object("p", json!({}))));
+    woken(&caches, PrimaryKind::Pipeline).await;
+    let mut served = (*caches.served()).clone();
+    let kind = served.0.remove(&("batch".into(), "Job".into())).unwrap();
+    caches.set_served(served.clone());
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
+    let by = primary(PrimaryKind::Pipeline, "p");
+    assert!(caches.observe(&by, |view| view.sync(&jobs()).is_none()));
+    // an event of the watch that has ended finds no store
+    caches.on_event(&jobs(), Event::Apply(object("a", json!({}))));
+    served.0.insert(("batch".into(), "Job".into()), kind);
+    caches.set_served(served);
+    assert!(caches.observe(&by, |view| view.sync(&jobs()) == Some(&Sync::Pending)));
+    assert!(caches.observe(&by, |view| view.all(&jobs()).next().is_none()));
+}
+
+#[tokio::test]
+async fn a_forbidden_watch_is_told_once() {
+    let caches = caches();
+    caches.on_event(&pipelines(), Event::Apply(object("p", json!({}))));
+    woken(&caches, PrimaryKind::Pipeline).await;
+    caches.on_forbidden(&jobs(), "no".into());
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
+    caches.on_forbidden(&jobs(), "no".into());
+    assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty());
+}

@@ -1,0 +1,154 @@
+//! The loop, with a controller that does what a test tells it to.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Mutex;
+
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+use tributary_blueprints::{
+    object::Gvk,
+    plan::Action,
+    world::{Served, Verb},
+};
+use tributary_crds::Reason;
+
+use super::*;
+use crate::{
+    act::Events,
+    testing::{Server, failure},
+};
+
+const STATUS: &str = "PATCH /apis/tributary.dev/v1alpha1/namespaces/ns/pipelines/p/status";
+const CONFIG_MAPS: &str = "POST /api/v1/namespaces/ns/configmaps";
+
+#[derive(Default)]
+struct World {
+    refusals: Vec<Refusal>,
+}
+
+type Decide = fn(&World) -> Plan;
+
+struct Toy {
+    decide: Decide,
+    seen: Mutex<Vec<Vec<Refusal>>>,
+}
+
+impl Controller for Toy {
+    type World = World;
+    type Effect = ();
+    const KIND: PrimaryKind = PrimaryKind::Pipeline;
+
+    fn observe(&self, _: &Primary, _: &View<'_>) -> Observed<World> {
+        Observed::World(World::default())
+    }
+
+    fn target(&self, primary: &Primary, _: &World) -> Target {
+        Target { primary: primary.clone(), uid: "u".into(), resource_version: "1".into() }
+    }
+
+    fn refusals<'a>(&self, world: &'a mut World) -> &'a mut Vec<Refusal> {
+        &mut world.refusals
+    }
+
+    fn evaluate(&self, world: &World, _: Timestamp) -> Decision<()> {
+        self.seen.lock().unwrap().push(world.refusals.clone());
+        (self.decide)(world).into()
+    }
+
+    async fn effect(&self, _: &Act, _: &Target, _: &World, (): ()) -> Result<(), ActError> {
+        Ok(())
+    }
+}
+
+struct Rig {
+    server: Server,
+    context: Context,
+    memories: Memories,
+    primary: Primary,
+    toy: Toy,
+}
+
+impl Rig {
+    async fn new(decide: Decide) -> Self {
+        let (server, client) = Server::start().await;
+        let mut served = Served::default();
+        served.add(&Gvk::new("", "v1", "ConfigMap"), "configmaps", true);
+        served.add(&PrimaryKind::Pipeline.gvk(), "pipelines", true);
+        let caches = Caches::of(client.clone(), served);
+        let metrics = Metrics::new();
+        let events = Events::new(client.clone(), "test".into());
+        let act = Arc::new(Act::new(client, caches.clone(), metrics.clone(), events));
+        let primary = Primary { kind: PrimaryKind::Pipeline, namespace: "ns".into(), name: "p".into() };
+        let toy = Toy { decide, seen: Mutex::default() };
+        Self { server, context: Context { caches, act, metrics }, memories: Memories::default(), primary, toy }
+    }
+
+    async fn pass(&self) -> Option<Duration> {
+        pass(&self.toy, &self.context, &self.memories, &self.primary).await
+    }
+}
+
+fn config_map() -> Action {
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "ns"}});
+    Action::Create(Box::new(serde_json::from_value::<DynamicObject>(object).unwrap()))
+}
+
+fn written() -> Value {
+    json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "p"}})
+}
+
+#[tokio::test]
+async fn a_refusal_is_in_the_status_of_the_same_pass_and_tried_again_later() {
+    let rig = Rig::new(|world| Plan {
+        actions: vec![config_map()],
+        status: Some(json!({"message": world.refusals.first().map(|r| r.message.clone())})),
+        ..Plan::default()
+    })
+    .await;
+    rig.server.on(CONFIG_MAPS, 422, failure(422, "Invalid", "data: must be a map"));
+    rig.server.on(CONFIG_MAPS, 201, written());
+    rig.server.on(STATUS, 200, written());
+    let again = rig.pass().await;
+    assert_eq!(rig.server.requests(), [CONFIG_MAPS, STATUS]);
+    assert_eq!(rig.server.asked()[1].body["status"]["message"], "data: must be a map");
+    assert!(again.unwrap() <= Duration::from_secs(1));
+    let refusal = rig.toy.seen.lock().unwrap().last().unwrap()[0].clone();
+    assert_eq!((refusal.verb, refusal.reason), (Verb::Create, Reason::Rejected));
+    // woken before its time, it is not sent again, and the refusal is still known
+    rig.pass().await;
+    assert_eq!(rig.server.requests().iter().filter(|r| *r == CONFIG_MAPS).count(), 1);
+    assert_eq!(rig.toy.seen.lock().unwrap().last().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_conflict_backs_off_and_the_status_is_not_written() {
+    let rig = Rig::new(|_| Plan { actions: vec![config_map()], status: Some(json!({})), ..Plan::default() }).await;
+    rig.server.on(CONFIG_MAPS, 409, failure(409, "Conflict", "try again"));
+    let first = rig.pass().await.unwrap();
+    let second = rig.pass().await.unwrap();
+    assert!(second > first, "{first:?} {second:?}");
+    assert_eq!(rig.server.requests(), [CONFIG_MAPS, CONFIG_MAPS]);
+}
+
+#[tokio::test]
+async fn the_apiservers_wish_to_be_left_alone_is_heard() {
+    let rig = Rig::new(|_| Plan { actions: vec![config_map()], ..Plan::default() }).await;
+    let mut busy = failure(503, "ServiceUnavailable", "later");
+    busy["details"] = json!({"retryAfterSeconds": 9});
+    rig.server.on(CONFIG_MAPS, 503, busy);
+    assert!(rig.pass().await.unwrap() >= Duration::from_secs(9));
+}
+
+#[tokio::test]
+async fn a_decision_that_panics_hits_its_object_only() {
+    let rig = Rig::new(|_| panic!("a defect")).await;
+    assert!(rig.pass().await.is_some());
+    assert!(rig.server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_to_do_is_nothing_done() {
+    let rig = Rig::new(|_| Plan { requeue: Some(Duration::from_secs(5)), ..Plan::default() }).await;
+    assert_eq!(rig.pass().await, Some(Duration::from_secs(5)));
+    assert!(rig.server.requests().is_empty());
+}

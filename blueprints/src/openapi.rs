@@ -30,46 +30,63 @@ pub enum Strings {
 }
 
 /// Checks `value` against `schema`.
-pub fn check(value: &Value, schema: &Value, path: &str, strings: Strings, found: &mut Vec<Finding>) {
-    Check { strings, found }.value(value, schema, path);
+pub fn check<'a>(value: &'a Value, schema: &'a Value, path: &str, strings: Strings, found: &mut Vec<Finding>) {
+    Check { strings, found, root: path, below: Vec::new() }.value(value, schema);
 }
 
-struct Check<'a> {
+/// A step from a value to one within it.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// A field.
+    Field(&'a str),
+    /// An element.
+    Element(usize),
+}
+
+/// The path of a value, as text.
+pub(crate) fn path_of(root: &str, steps: &[Step<'_>]) -> String {
+    steps.iter().fold(root.to_owned(), |path, step| match step {
+        Step::Field(name) => child_path(&path, name),
+        Step::Element(i) => format!("{path}[{i}]"),
+    })
+}
+
+struct Check<'a, 'f> {
     strings: Strings,
-    found: &'a mut Vec<Finding>,
+    found: &'f mut Vec<Finding>,
+    root: &'f str,
+    below: Vec<Step<'a>>,
 }
 
-impl Check<'_> {
-    fn add(&mut self, code: Code, path: &str, message: String) {
-        self.found.push(Finding { code, path: path.into(), message, suggestion: None });
+impl<'a> Check<'a, '_> {
+    fn add(&mut self, code: Code, message: String) {
+        self.suggest(code, message, None);
     }
 
-    fn value(&mut self, value: &Value, schema: &Value, path: &str) {
+    fn suggest(&mut self, code: Code, message: String, suggestion: Option<String>) {
+        let path = path_of(self.root, &self.below);
+        self.found.push(Finding { code, path, message, suggestion });
+    }
+
+    fn within(&mut self, step: Step<'a>, check: impl FnOnce(&mut Self)) {
+        self.below.push(step);
+        check(self);
+        self.below.pop();
+    }
+
+    fn value(&mut self, value: &'a Value, schema: &'a Value) {
         if value.is_null() && flag(schema, "nullable") {
             return;
         }
         if let (Value::String(s), Strings::Expressions) = (value, self.strings)
             && Text::is_dynamic(s)
         {
-            let whole = Text::parse(s).is_ok_and(|t| t.single().is_some());
-            let wants = schema.get("type").and_then(Value::as_str);
-            if !whole && !matches!(wants, None | Some("string")) {
-                let wants = wants.unwrap_or_default();
-                self.add(
-                    Code::WrongType,
-                    path,
-                    format!("must be of type {wants}, but text around an expression makes a string"),
-                );
-            }
-            return;
+            return self.text(s, schema);
         }
         if flag(schema, "x-kubernetes-int-or-string") {
             if !(value.is_i64() || value.is_string()) {
-                self.add(
-                    Code::WrongType,
-                    path,
-                    format!("must be an integer or a string, not {}", functions::type_name(value)),
-                );
+                let message = format!("must be an integer or a string, not {}", functions::type_name(value));
+                self.add(Code::WrongType, message);
             }
             return;
         }
@@ -77,29 +94,39 @@ impl Check<'_> {
             && !is_of(value, wanted)
         {
             let message = format!("must be of type {wanted}, not {}", functions::type_name(value));
-            return self.add(Code::WrongType, path, message);
+            return self.add(Code::WrongType, message);
         }
-        self.allowed(value, schema, path);
+        self.allowed(value, schema);
         match value {
-            Value::Object(object) => self.object(object, schema, path),
+            Value::Object(object) => self.object(object, schema),
             Value::Array(items) => {
-                self.length("Items", items.len(), schema, path);
+                self.length("minItems", "maxItems", items.len(), schema);
                 if let Some(item) = schema.get("items") {
                     for (i, value) in items.iter().enumerate() {
-                        self.value(value, item, &format!("{path}[{i}]"));
+                        self.within(Step::Element(i), |check| check.value(value, item));
                     }
                 }
             }
             Value::String(s) => {
-                self.length("Length", s.chars().count(), schema, path);
-                self.pattern(s, schema, path);
+                self.length("minLength", "maxLength", s.chars().count(), schema);
+                self.pattern(s, schema);
             }
-            Value::Number(n) => self.range(n.as_f64().unwrap_or_default(), schema, path),
+            Value::Number(n) => self.range(n.as_f64().unwrap_or_default(), schema),
             _ => {}
         }
     }
 
-    fn allowed(&mut self, value: &Value, schema: &Value, path: &str) {
+    /// A string whose value is not known yet.
+    fn text(&mut self, source: &str, schema: &Value) {
+        let whole = Text::parse(source).is_ok_and(|t| t.single().is_some());
+        let wants = schema.get("type").and_then(Value::as_str);
+        if let (false, Some(wants)) = (whole, wants.filter(|w| *w != "string")) {
+            let message = format!("must be of type {wants}, but text around an expression makes a string");
+            self.add(Code::WrongType, message);
+        }
+    }
+
+    fn allowed(&mut self, value: &Value, schema: &Value) {
         let Some(all) = schema.get("enum").and_then(Value::as_array) else { return };
         if all.contains(value) {
             return;
@@ -107,65 +134,63 @@ impl Check<'_> {
         let words: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
         let shown: Vec<String> = all.iter().map(functions::text).collect();
         let suggestion = value.as_str().and_then(|s| nearest(s, words));
-        let message = format!("{value} is not one of {}", shown.join(", "));
-        self.found.push(Finding { code: Code::WrongValue, path: path.into(), message, suggestion });
+        self.suggest(Code::WrongValue, format!("{value} is not one of {}", shown.join(", ")), suggestion);
     }
 
-    fn object(&mut self, object: &Map<String, Value>, schema: &Value, path: &str) {
+    fn object(&mut self, object: &'a Map<String, Value>, schema: &'a Value) {
         let properties = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
-        self.length("Properties", object.len(), schema, path);
+        self.length("minProperties", "maxProperties", object.len(), schema);
         for (key, value) in object {
-            let below = child_path(path, key);
+            let step = Step::Field(key);
             if let Some(schema) = properties.and_then(|p| p.get(key)) {
-                self.value(value, schema, &below);
+                self.within(step, |check| check.value(value, schema));
             } else if let Some(schema) = others.filter(|o| o.is_object()) {
-                self.value(value, schema, &below);
+                self.within(step, |check| check.value(value, schema));
             } else if !keeps_unknown(schema, properties, others) {
                 let known = properties.into_iter().flat_map(Map::keys).map(String::as_str);
                 let suggestion = nearest(key, known);
                 let message = format!("there is no field `{key}` here");
-                self.found.push(Finding { code: Code::UnknownField, path: below, message, suggestion });
+                self.within(step, |check| check.suggest(Code::UnknownField, message, suggestion));
             }
         }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             let defaulted = properties.and_then(|p| p.get(name)).is_some_and(|p| p.get("default").is_some());
             if !object.contains_key(name) && !defaulted {
-                self.add(Code::MissingField, &child_path(path, name), "is required".into());
+                self.within(Step::Field(name), |check| check.add(Code::MissingField, "is required".into()));
             }
         }
     }
 
-    /// `minLength` and `maxLength`, or the same of `Items` and `Properties`.
-    fn length(&mut self, of: &str, length: usize, schema: &Value, path: &str) {
-        let limit = |which: &str| schema.get(format!("{which}{of}")).and_then(Value::as_u64);
-        let unit = match of {
-            "Length" => "characters",
-            "Items" => "elements",
+    fn length(&mut self, min: &str, max: &str, length: usize, schema: &Value) {
+        let limit = |which: &str| schema.get(which).and_then(Value::as_u64);
+        let unit = match max {
+            "maxLength" => "characters",
+            "maxItems" => "elements",
             _ => "fields",
         };
-        if let Some(min) = limit("min").filter(|min| (length as u64) < *min) {
-            self.add(Code::WrongValue, path, format!("must have at least {min} {unit}, but has {length}"));
+        if let Some(min) = limit(min).filter(|min| (length as u64) < *min) {
+            self.add(Code::WrongValue, format!("must have at least {min} {unit}, but has {length}"));
         }
-        if let Some(max) = limit("max").filter(|max| (length as u64) > *max) {
-            self.add(Code::WrongValue, path, format!("must have at most {max} {unit}, but has {length}"));
+        if let Some(max) = limit(max).filter(|max| (length as u64) > *max) {
+            self.add(Code::WrongValue, format!("must have at most {max} {unit}, but has {length}"));
         }
     }
 
-    fn pattern(&mut self, s: &str, schema: &Value, path: &str) {
+    fn pattern(&mut self, s: &str, schema: &Value) {
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else { return };
         if functions::compiled(pattern).is_ok_and(|regex| !regex.is_match(s)) {
-            self.add(Code::WrongValue, path, format!("\"{s}\" does not match the pattern {pattern}"));
+            self.add(Code::WrongValue, format!("\"{s}\" does not match the pattern {pattern}"));
         }
     }
 
-    fn range(&mut self, n: f64, schema: &Value, path: &str) {
+    fn range(&mut self, n: f64, schema: &Value) {
         let limit = |name: &str| schema.get(name).and_then(Value::as_f64);
         if let Some(min) = limit("minimum").filter(|min| n < *min || (n <= *min && flag(schema, "exclusiveMinimum"))) {
-            self.add(Code::WrongValue, path, format!("must be {min} or more, but is {n}"));
+            self.add(Code::WrongValue, format!("must be {min} or more, but is {n}"));
         }
         if let Some(max) = limit("maximum").filter(|max| n > *max || (n >= *max && flag(schema, "exclusiveMaximum"))) {
-            self.add(Code::WrongValue, path, format!("must be {max} or less, but is {n}"));
+            self.add(Code::WrongValue, format!("must be {max} or less, but is {n}"));
         }
     }
 }

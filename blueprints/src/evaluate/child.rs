@@ -1,13 +1,9 @@
 //! What marks a child as a Pipeline's: names, labels, owner, and the hash of what it was made from.
 
-use std::collections::BTreeMap;
-
 use kube::core::DynamicObject;
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::{Value, json};
 use tributary_crds::{API_VERSION, ObjectRef, Pipeline, names};
 
-use crate::drivers::{Port, Target};
 use crate::object::{Gvk, ObjectKey};
 
 /// Label: namespace of the Pipeline that an object belongs to, since topics may be elsewhere.
@@ -101,56 +97,6 @@ pub(super) fn mark(object: &mut Value, labels: &[(&str, String)], annotations: &
                 all.insert((*name).to_owned(), value.clone().into());
             }
         }
-    }
-}
-
-/// A hash of what a child is made from: its template as rendered, and what its ports are bound to. How a driver turns
-/// that into fields is left out, so that a newer operator does not take finished work for changed.
-pub(super) fn hash(rendered: &Value, ports: &[Port<'_>]) -> String {
-    let bound: Map<String, Value> = ports
-        .iter()
-        .map(|port| {
-            let target = match port.target {
-                Target::Topic(t) => json!({"topic": t.topic_name, "connection": t.connection}),
-                Target::Dataset(d) => json!({"uri": d.uri, "connection": d.connection, "format": d.format}),
-            };
-            (format!("{}.{}", port.direction.field(), port.name), target)
-        })
-        .collect();
-    digest(&json!({"template": rendered, "ports": bound}))
-}
-
-/// The first 16 hexadecimal digits of the SHA-256 of a value, keys in order.
-pub(super) fn digest(value: &Value) -> String {
-    let mut text = String::new();
-    canonical(value, &mut text);
-    let bytes = Sha256::digest(text.as_bytes());
-    bytes.iter().take(8).map(|b| format!("{b:02x}")).collect()
-}
-
-/// JSON with the keys of objects in order, whatever order they are kept in.
-fn canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(object) => {
-            let sorted: BTreeMap<&String, &Value> = object.iter().collect();
-            out.push('{');
-            for (key, value) in sorted {
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
-                canonical(value, out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for item in items {
-                canonical(item, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        other => out.push_str(&other.to_string()),
     }
 }
 

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use kube::core::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tributary_crds::condition::truncated;
 use tributary_crds::{Any, ComponentStatus, Health, Reason, Timestamp, names};
 
 use super::child::{self, ATTEMPT, Ownership, TTL, WAVE, annotation, ownership};
 use super::pass::Pass;
 use crate::drivers::{Change, Lifetime, Report};
-use crate::expr::{Stop, Text, texts_of, value_at};
+use crate::expr::Stop;
 use crate::graph::Wait;
 use crate::object::ObjectKey;
 use crate::resolve::scope::ComponentNode;
-use crate::resolve::template::{self, Missing, Rendered, render};
-use crate::resolve::{Component, bound};
+use crate::resolve::template::{self, Missing, Rendered};
+use crate::resolve::{Component, bound, hash};
 use crate::world::Verb;
 
 /// The longest message of a component.
@@ -67,13 +67,7 @@ impl Pass<'_> {
             run: (component.lifetime == Lifetime::Batch).then_some(run),
             ..ComponentStatus::default()
         };
-        line.template_hash = match self.settled_hash(component) {
-            Ok(hash) => hash,
-            Err(reason) => {
-                self.desired.insert(key);
-                return told(line, Health::Failed, Reason::InvalidSpec.as_str(), reason);
-            }
-        };
+        line.template_hash.clone_from(&component.hash);
         let old = self.old_lines.get(component.name.as_str()).copied();
         let prior = old.filter(|o| o.template_hash == line.template_hash && o.run == line.run);
         let latched = prior.filter(|p| p.latched);
@@ -95,22 +89,6 @@ impl Pass<'_> {
             (None, Some(child)) => self.existing(index, line, prior, child, &key),
             (None, None) => self.missing(index, line, prior, &key),
         }
-    }
-
-    /// The hash of what is settled about a component before anything runs. What other components give is left out: their
-    /// values may change from one moment to the next.
-    fn settled_hash(&self, component: &Component) -> Result<String, String> {
-        let scope = self.resolved.scope.within(component.each.as_ref(), None);
-        let rendered = render(&component.template, &scope, Missing::Keep).map_err(|stop| stop.to_string())?;
-        let mut open = Vec::new();
-        texts_of(&rendered, "", &mut |_, source| {
-            for expression in Text::parse(source).iter().flat_map(Text::expressions) {
-                let settled = expression.references().iter().filter(|r| r.root() != "components");
-                open.extend(settled.map(|r| value_at(&scope, &r.path)));
-            }
-        });
-        let rendered = if open.is_empty() { rendered } else { json!([rendered, open]) };
-        Ok(child::hash(&rendered, &bound(component, self.resolved)))
     }
 
     fn part(&self, component: &Component, latched: bool) -> Part {
@@ -278,7 +256,7 @@ impl Pass<'_> {
             Err(Stop::Error(reason)) => return Some(Err(reason)),
             Err(Stop::Unknown(_) | Stop::Skipped(_)) => return None,
         };
-        let hash = child::hash(&rendered.template, &bound(component, self.resolved));
+        let hash = hash::whole(&rendered.template, &bound(component, self.resolved));
         if annotation(child, names::TEMPLATE_HASH) == Some(&hash) && wished == stopped {
             return None;
         }
@@ -348,7 +326,7 @@ impl Pass<'_> {
                 let hash = if replaces(component) {
                     line.template_hash.clone()
                 } else {
-                    child::hash(&rendered.template, &bound(component, self.resolved))
+                    hash::whole(&rendered.template, &bound(component, self.resolved))
                 };
                 let object = self.complete(component, rendered, &hash, tries);
                 self.create(object, &component.gvk, key);

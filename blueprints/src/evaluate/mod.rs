@@ -11,7 +11,7 @@ use tributary_crds::{
 
 use crate::plan::{Action, Plan, events_of_change};
 use crate::problem::{Origin, Problem};
-use crate::resolve::{Resolved, blueprint_of, resolve};
+use crate::resolve::{Resolved, blueprint_of, resolve_again};
 use crate::world::World;
 
 pub mod child;
@@ -40,7 +40,7 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
     }
     match blueprint_of(pipeline, world.blueprint.as_ref()) {
         None => draft.no_blueprint(),
-        Some(blueprint) => match resolve(pipeline, blueprint) {
+        Some(blueprint) => match resolve_again(pipeline, blueprint) {
             Err(problems) => draft.invalid(&problems),
             Ok(resolved) => draft.run(&resolved),
         },

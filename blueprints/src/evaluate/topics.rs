@@ -10,7 +10,7 @@ use super::child::{self, PIPELINE_NAMESPACE, RETAIN, annotation, is_own_topic};
 use super::pass::Pass;
 use crate::drivers::{self, Component as _, KafkaTopicDriver};
 use crate::object::{Gvk, ObjectKey};
-use crate::resolve::{Resolved, Topic};
+use crate::resolve::{Resolved, Topic, hash};
 use crate::world::{Served, Verb};
 
 /// Who manages a Pipeline's topics.
@@ -131,7 +131,7 @@ impl Provider {
         if let Self::Strimzi { cluster, .. } = self {
             labels.push((KafkaTopicDriver::CLUSTER, cluster.clone()));
         }
-        let hash = child::digest(&json!({"spec": object["spec"], "labels": labels}));
+        let hash = hash::digest(&json!({"spec": object["spec"], "labels": labels}));
         child::mark(&mut object, &labels, &[(names::TEMPLATE_HASH, hash)]);
         object
     }

@@ -71,6 +71,7 @@ impl Analysis<'_> {
             template: declared.template.to_value(),
             topics,
             wave: 0,
+            hash: String::new(),
         };
         match &declared.for_each {
             Some(source) => self.items(source, component),

@@ -1,7 +1,7 @@
 //! From a blueprint and a Pipeline to what is to run: parameters with their defaults, topics with their Kafka names,
 //! datasets with their places, components in order. The same pass finds every problem.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -17,6 +17,7 @@ use crate::world::Served;
 mod components;
 mod data;
 mod edges;
+pub(crate) mod hash;
 mod names;
 mod parameters;
 mod ports;
@@ -129,6 +130,8 @@ pub struct Component {
     pub topics: BTreeSet<String>,
     /// How many components it waits for, one behind the other.
     pub wave: u32,
+    /// Hash of the template and of what its ports are bound to, as far as that is settled before anything runs.
+    pub hash: String,
 }
 
 impl Component {
@@ -185,7 +188,18 @@ impl Resolved {
 /// # Errors
 /// Every problem that there is.
 pub fn resolve(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolved, Vec<Problem>> {
-    let (resolved, problems) = Analysis::of_pipeline(pipeline, blueprint, None).run();
+    finished(Analysis::of_pipeline(pipeline, blueprint, None).run())
+}
+
+/// The same, where templates that the status knows to have been verified are not held against their kinds' schemas again.
+pub(crate) fn resolve_again(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolved, Vec<Problem>> {
+    let mut analysis = Analysis::of_pipeline(pipeline, blueprint, None);
+    let lines = pipeline.status.iter().flat_map(|s| &s.components);
+    analysis.verified = lines.map(|c| (c.name.as_str(), c.template_hash.as_str())).collect();
+    finished(analysis.run())
+}
+
+fn finished((resolved, problems): (Resolved, Vec<Problem>)) -> Result<Resolved, Vec<Problem>> {
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
 }
 
@@ -215,6 +229,8 @@ pub(crate) struct Analysis<'a> {
     problems: Problems,
     scope: PipelineScope,
     resolved: Resolved,
+    /// Components by name, with the hash under which their template has been verified before.
+    verified: HashSet<(&'a str, &'a str)>,
 }
 
 impl<'a> Analysis<'a> {
@@ -251,7 +267,16 @@ impl<'a> Analysis<'a> {
         resolved: Resolved,
     ) -> Self {
         let problems = Problems { origin, ..Problems::default() };
-        Self { blueprint, spec, served, prefix, problems, scope: PipelineScope::default(), resolved }
+        Self {
+            blueprint,
+            spec,
+            served,
+            prefix,
+            problems,
+            scope: PipelineScope::default(),
+            resolved,
+            verified: HashSet::new(),
+        }
     }
 
     /// Goes through all of it.

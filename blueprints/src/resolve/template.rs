@@ -6,11 +6,11 @@ use kube::core::{DynamicObject, TypeMeta};
 use serde_json::{Map, Value, json};
 
 use super::ports::bound;
-use super::{Analysis, Component, Resolved};
+use super::{Analysis, Component, Resolved, hash};
 use crate::drivers::Ports;
 use crate::expr::scope::OneName;
 use crate::expr::{Error, Expression, Fields, Stop, Text};
-use crate::openapi::{self, Strings};
+use crate::openapi::{self, Step, Strings, path_of};
 use crate::problem::Code;
 use crate::schemas;
 
@@ -111,7 +111,14 @@ impl Analysis<'_> {
             let unknown_each = component.each.is_none() && self.is_item(component);
             let scope = self.scope.within(component.each.as_ref(), None).with_unknown_each(unknown_each);
             match object(component, &self.resolved, &scope, Missing::Keep) {
-                Ok(rendered) => self.conforms(i, &rendered.object, &path),
+                Ok(Rendered { template, object, .. }) => {
+                    let hash = hash::settled(&template, &scope, &bound(component, &self.resolved));
+                    let known = self.verified.contains(&(component.name.as_str(), hash.as_str()));
+                    self.resolved.components[i].hash = hash;
+                    if !known {
+                        self.conforms(i, &object, &path);
+                    }
+                }
                 Err(Stop::Error(reason)) => self.problems.add(Code::BadExpression, path, reason),
                 Err(Stop::Unknown(_) | Stop::Skipped(_)) => {}
             }
@@ -175,26 +182,10 @@ impl Analysis<'_> {
     fn rules_hold(&mut self, object: &Value, schema: &Value, path: &str) {
         let mut object = object.clone();
         openapi::apply_defaults(&mut object, schema);
-        let mut stack = vec![(path.to_owned(), &object, schema)];
-        while let Some((path, value, schema)) = stack.pop() {
-            for rule in schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
-                if let Some(message) = broken(rule, value) {
-                    let field = rule.get("fieldPath").and_then(Value::as_str).unwrap_or_default();
-                    self.problems.add(Code::RuleBroken, format!("{path}{field}"), message);
-                }
-            }
-            if let (Value::Object(fields), Some(properties)) =
-                (value, schema.get("properties").and_then(Value::as_object))
-            {
-                for (name, value) in fields.iter().rev() {
-                    if let Some(schema) = properties.get(name) {
-                        stack.push((crate::expr::child_path(&path, name), value, schema));
-                    }
-                }
-            }
-            if let (Value::Array(items), Some(schema)) = (value, schema.get("items")) {
-                stack.extend(items.iter().enumerate().rev().map(|(i, v)| (format!("{path}[{i}]"), v, schema)));
-            }
+        let mut broken = Vec::new();
+        broken_rules(&object, schema, path, &mut Vec::new(), &mut broken);
+        for (path, message) in broken {
+            self.problems.add(Code::RuleBroken, path, message);
         }
     }
 
@@ -222,6 +213,38 @@ fn port_of(path: &str, template: &str, ports: Ports) -> Option<(&'static str, &'
     let of =
         |names: &'static [&'static str], under: &'static str| names.iter().find(|n| **n == field).map(|n| (*n, under));
     of(reads, "reads").or_else(|| of(writes, "writes"))
+}
+
+/// The rules that do not hold, here and within: the path and the message of each.
+fn broken_rules<'a>(
+    value: &'a Value,
+    schema: &'a Value,
+    root: &str,
+    below: &mut Vec<Step<'a>>,
+    found: &mut Vec<(String, String)>,
+) {
+    for rule in schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+        if let Some(message) = broken(rule, value) {
+            let field = rule.get("fieldPath").and_then(Value::as_str).unwrap_or_default();
+            found.push((format!("{}{field}", path_of(root, below)), message));
+        }
+    }
+    if let (Value::Object(fields), Some(properties)) = (value, schema.get("properties").and_then(Value::as_object)) {
+        for (name, value) in fields {
+            if let Some(schema) = properties.get(name) {
+                below.push(Step::Field(name));
+                broken_rules(value, schema, root, below, found);
+                below.pop();
+            }
+        }
+    }
+    if let (Value::Array(items), Some(schema)) = (value, schema.get("items")) {
+        for (i, value) in items.iter().enumerate() {
+            below.push(Step::Element(i));
+            broken_rules(value, schema, root, below, found);
+            below.pop();
+        }
+    }
 }
 
 /// The message of a rule that does not hold; `None` where it holds, compares with an older object, or depends on a value

@@ -388,14 +388,12 @@ impl Pass<'_> {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             return Some((Reason::DependencyPending, format!("waits for {}{more}", waiting.join(", "))));
         }
-        let topics =
+        let mut topics =
             component.topics.iter().filter_map(|name| Some(&self.topics[*self.topic_index.get(name.as_str())?]));
-        for topic in topics.filter(|t| t.status.health != Health::Ready) {
-            let TopicReason(reason, verb) = TopicReason::of(topic.status.health, topic.reason);
-            let words = if topic.status.message.is_empty() { "" } else { ": " };
-            return Some((reason, format!("{verb} topic `{}`{words}{}", topic.status.name, topic.status.message)));
-        }
-        None
+        let topic = topics.find(|t| t.status.health != Health::Ready)?;
+        let TopicReason(reason, verb) = TopicReason::of(topic.status.health, topic.reason);
+        let words = if topic.status.message.is_empty() { "" } else { ": " };
+        Some((reason, format!("{verb} topic `{}`{words}{}", topic.status.name, topic.status.message)))
     }
 
     /// A line that shows what the apiserver said to the last try.

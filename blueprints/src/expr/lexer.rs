@@ -118,7 +118,7 @@ fn unsigned(rest: &str) -> Result<(), String> {
 
 /// A string literal with its prefix and quotes; `None` where there is none.
 fn text(rest: &str) -> Result<Option<(Token, usize)>, String> {
-    let quoted = rest.trim_start_matches(|c: char| matches!(c, 'r' | 'R' | 'b' | 'B'));
+    let quoted = rest.trim_start_matches(['r', 'R', 'b', 'B']);
     let prefix = &rest[..rest.len() - quoted.len()];
     let Some(quote @ ('"' | '\'')) = quoted.chars().next().filter(|_| prefix.len() <= 2) else { return Ok(None) };
     if prefix.contains(['b', 'B']) {

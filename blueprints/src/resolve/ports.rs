@@ -28,11 +28,8 @@ impl Analysis<'_> {
                     let message = format!("ports `{port}` and `{other}` would have the same environment variables");
                     self.problems.add(Code::PortBoundTwice, &at, message);
                 }
-                match self.target(target, direction, &at) {
-                    Some(true) => {
-                        topics.insert(target.clone());
-                    }
-                    Some(false) | None => {}
+                if self.target(target, direction, &at) == Some(true) {
+                    topics.insert(target.clone());
                 }
             }
         }

@@ -174,7 +174,7 @@ impl Analysis<'_> {
             self.problems.suggest(f.code, f.path, f.message, f.suggestion);
         }
         if sound {
-            self.rules_hold(object, &schema, path);
+            self.rules_hold(object, schema, path);
         }
     }
 

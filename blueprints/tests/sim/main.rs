@@ -42,8 +42,9 @@ fn trouble(cluster: &mut Cluster, scenario: &Scenario, rng: &mut Rng, passes: u3
         let cut = if rng.chance(30) { rng.below(writes + 1) as usize } else { usize::MAX };
         let before = cluster.server.created.len();
         cluster.carry_out(&world, &plan, cut);
-        for key in cluster.server.created[before..].to_vec() {
-            in_order(cluster, scenario, &key.name);
+        let made: Vec<String> = cluster.server.created[before..].iter().map(|key| key.name.clone()).collect();
+        for name in made {
+            in_order(cluster, scenario, &name);
         }
     }
 }

@@ -40,7 +40,7 @@ impl<'a> Chosen<'a> {
 
     /// This Pipeline.
     pub fn of(manifests: &'a Manifests, loaded: &'a Loaded<Pipeline>) -> Result<Self, Failure> {
-        let referred = manifests.blueprint_of(loaded).map_err(|complaint| Failure::Manifests(vec![complaint]))?;
+        let referred = manifests.blueprint_of(loaded).map_err(|complaint| Failure::Manifests(vec![*complaint]))?;
         let mut pipeline = loaded.object.clone();
         pipeline.metadata.namespace.get_or_insert_with(|| DEFAULT_NAMESPACE.into());
         Ok(Self { loaded, referred, pipeline, blueprint: referred.map(|b| b.object.spec.clone()) })

@@ -59,7 +59,7 @@ fn known<'a>(
 
 impl Manifests {
     /// The Blueprint that a Pipeline refers to, of its own namespace; a complaint where it is not there.
-    fn blueprint_of(&self, pipeline: &Loaded<Pipeline>) -> Result<Option<&Loaded<Blueprint>>, Complaint> {
+    fn blueprint_of(&self, pipeline: &Loaded<Pipeline>) -> Result<Option<&Loaded<Blueprint>>, Box<Complaint>> {
         let Some(wanted) = &pipeline.object.spec.blueprint_ref else { return Ok(None) };
         let name = |b: &&Loaded<Blueprint>| b.object.metadata.name.clone().unwrap_or_default();
         let here: Vec<_> = self
@@ -75,6 +75,6 @@ impl Manifests {
         let object = label("Pipeline", &pipeline.object.metadata.name);
         let mut complaint = pipeline.complaint(&object, "spec.blueprintRef.name", "BlueprintNotFound", message);
         complaint.suggestion = nearest(&wanted.name, names.iter().map(String::as_str));
-        Err(complaint)
+        Err(Box::new(complaint))
     }
 }

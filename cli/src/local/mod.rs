@@ -108,7 +108,7 @@ pub async fn run(run: Run, observer: &mut dyn Observer, cancel: CancellationToke
         jobs: Jobs::new(run.directories.clone(), run.threads, &cancel),
         logs: run.logs,
     };
-    let ended = local.to_the_end(observer, &cancel).await;
+    let ended = local.drive(observer, &cancel).await;
     local.jobs.stop().await;
     run.directories.tidy();
     ended?;
@@ -126,7 +126,7 @@ struct Local {
 }
 
 impl Local {
-    async fn to_the_end(&mut self, observer: &mut dyn Observer, cancel: &CancellationToken) -> Result<(), RunError> {
+    async fn drive(&mut self, observer: &mut dyn Observer, cancel: &CancellationToken) -> Result<(), RunError> {
         let (mut decisions, mut idle) = (0, 0);
         loop {
             let before = self.cluster.version();

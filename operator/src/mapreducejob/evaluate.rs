@@ -165,14 +165,13 @@ struct Making {
 fn make(world: &World, now: Timestamp) -> Making {
     let (job, children) = (&world.job, &world.children);
     let mut making = Making { actions: Vec::new(), effects: Vec::new(), obstacle: None };
-    let parts: [(Option<&ObjectMeta>, fn(&tributary_crds::MapReduceJob) -> DynamicObject); 4] = [
-        (children.service_account.as_ref(), children::service_account),
-        (children.role.as_ref(), children::role),
-        (children.role_binding.as_ref(), children::role_binding),
-        (children.service.as_ref(), children::service),
+    let parts = [
+        (children.service_account.as_ref(), children::service_account(job)),
+        (children.role.as_ref(), children::role(job)),
+        (children.role_binding.as_ref(), children::role_binding(job)),
+        (children.service.as_ref(), children::service(job)),
     ];
     for (there, object) in parts {
-        let object = object(job);
         making.child(world, there, &object);
     }
     if !world.secret_made {

@@ -216,7 +216,8 @@ mod tests {
         let configure = KafkaAction::Configure { set, delete: vec!["b".into()] };
         assert!(!shows(None, std::slice::from_ref(&create)) && shows(Some(&there(1, &[])), &[create]));
         assert!(
-            !shows(Some(&there(2, &[])), std::slice::from_ref(&grow)) && shows(Some(&there(3, &[])), &[grow.clone()])
+            !shows(Some(&there(2, &[])), std::slice::from_ref(&grow))
+                && shows(Some(&there(3, &[])), std::slice::from_ref(&grow))
         );
         assert!(!shows(Some(&there(3, &[("a", "1"), ("b", "2")])), &[grow.clone(), configure.clone()]));
         assert!(shows(Some(&there(3, &[("a", "1")])), &[grow, configure]));

@@ -19,7 +19,7 @@ use world::Cluster;
 
 /// Worlds a property is tried on; `TRIBUTARY_SIM_SEEDS` sets another number.
 fn seeds() -> u64 {
-    std::env::var("TRIBUTARY_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
+    std::env::var("TRIBUTARY_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
 }
 
 fn cluster(scenario: &Scenario) -> Cluster {

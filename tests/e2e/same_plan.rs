@@ -50,8 +50,12 @@ fn has(object: &Value, plan: &Value) -> bool {
 
 /// The plan's object, told for another namespace and owner.
 fn moved(mut object: Value, ns: &str, from: &str, owner: &Value) -> anyhow::Result<Value> {
-    for reference in object["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+    let references = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    for reference in references.into_iter().flatten() {
         reference["uid"] = owner["metadata"]["uid"].clone();
+    }
+    if let Some(label) = object.pointer_mut("/metadata/labels/tributary.dev~1pipeline-namespace") {
+        *label = json!(ns);
     }
     object["metadata"]["namespace"] = json!(ns);
     // topics are named after their namespace

@@ -126,9 +126,10 @@ impl Namespace {
 
     /// The S3 credentials that the examples name.
     pub async fn with_s3_secret(self) -> anyhow::Result<Self> {
+        let (access, secret) = crate::s3::credentials()?;
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"},
-            "stringData": {"AWS_ACCESS_KEY_ID": crate::s3::ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": crate::s3::SECRET_KEY},
+            "stringData": {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret},
         }))
         .await?;
         Ok(self)

@@ -304,7 +304,11 @@ async fn planned(
                 return fail("OutputExists", message);
             }
             Ok(None) => plan(&context.spec, context.input.as_ref(), context.topics.clone(), start.clone(), say).await,
-            Err(e) => Err(PlanError::Store(e)),
+            Err(e) if e.is_transient() => Err(PlanError::Store(e)),
+            Err(e) => {
+                let missing = matches!(e, StoreError::NoSuchBucket { .. } | StoreError::NotFound { .. });
+                return fail(if missing { "OutputNotFound" } else { "StoreError" }, e.to_string());
+            }
         };
         match result {
             Ok(inputs) => return Event::Planned { inputs },
@@ -320,11 +324,10 @@ async fn planned(
 /// An object in the output's place, where there may be none.
 async fn output_is_free(context: &Context) -> Result<Option<String>, StoreError> {
     let (Some(spec), Some(place)) = (&context.spec.output, &context.output) else { return Ok(None) };
-    if spec.if_exists != IfExists::Fail {
-        return Ok(None);
-    }
+    // also where it is replaced: a place that cannot be read is better known now than when all is done
     let found = commit::others(context, place).await?;
-    Ok(found.first().map(|key| place.store.place(key)))
+    let taken = spec.if_exists == IfExists::Fail;
+    Ok(found.first().filter(|_| taken).map(|key| place.store.place(key)))
 }
 
 async fn completed(context: &Context, manifest: &Manifest) -> Event {

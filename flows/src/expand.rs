@@ -153,7 +153,9 @@ mod tests {
         assert_eq!(expanded("${parameters.n}", false), json!(3));
         assert_eq!(expanded("a ${parameters.name}-${run.number} b", false), json!("a x-1 b"));
         assert_eq!(expanded("${each.id + 1}", true), json!(8));
-        for shell in ["${HOME}", "${x:-y}", "${#a[@]}", "${index}", "${each}", "${parameters}", "${", "$$ ${a", "${run}"] {
+        for shell in
+            ["${HOME}", "${x:-y}", "${#a[@]}", "${index}", "${each}", "${parameters}", "${", "$$ ${a", "${run}"]
+        {
             assert_eq!(expanded(shell, false), json!(shell));
         }
         assert_eq!(expanded("$${parameters.n} ${A}", false), json!("${parameters.n} ${A}"));

@@ -119,7 +119,8 @@ pub(crate) fn is_sure_to_complete(job: &DynamicObject, pods: &[Arc<DynamicObject
     // a deadline may pass, a policy may decide otherwise, before the controller looks
     let may_end_otherwise = spec("activeDeadlineSeconds").is_some() || spec("successPolicy").is_some() || is_held(job);
     let conditions = field(job, &["status", "conditions"]).and_then(Value::as_array);
-    let is_failing = conditions.is_some_and(|c| c.iter().any(|c| c["type"] == "FailureTarget" && c["status"] == "True"));
+    let is_failing =
+        conditions.is_some_and(|c| c.iter().any(|c| c["type"] == "FailureTarget" && c["status"] == "True"));
     let has_failed = field(job, &["status", "failed"]).and_then(Value::as_i64).unwrap_or(0) > 0;
     let [pod] = pods else { return false };
     needs_one

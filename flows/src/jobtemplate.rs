@@ -5,9 +5,7 @@ use tributary_blueprints::{
     plan::{Plan, events_of_change},
     world::Refusal,
 };
-use tributary_crds::{
-    ConditionType, JobTemplateSpec, JobTemplateStatus, Reason, Timestamp, Wanted, conditions_with,
-};
+use tributary_crds::{ConditionType, JobTemplateSpec, JobTemplateStatus, Reason, Timestamp, Wanted, conditions_with};
 
 use crate::{jobflow, problem::listed};
 
@@ -66,7 +64,8 @@ mod tests {
         let used_by = (0..30).map(|i| format!("flow-{i:02}")).collect();
         let mut world = World { spec, used_by, ..World::default() };
         world.metadata.generation = Some(3);
-        let status: JobTemplateStatus = serde_json::from_value(evaluate(&world, Timestamp::UNIX_EPOCH).status.unwrap()).unwrap();
+        let status: JobTemplateStatus =
+            serde_json::from_value(evaluate(&world, Timestamp::UNIX_EPOCH).status.unwrap()).unwrap();
         assert_eq!((status.references, status.used_by.len(), status.observed_generation), (30, 20, Some(3)));
         assert_eq!(status.conditions[0].status, "True");
         world.status = status;
@@ -75,9 +74,11 @@ mod tests {
 
     #[test]
     fn one_that_is_no_job_is_told() {
-        let spec = serde_json::from_value(json!({"jobTemplate": {"template": {"spec": {"x": "${parameters.}"}}}})).unwrap();
+        let spec =
+            serde_json::from_value(json!({"jobTemplate": {"template": {"spec": {"x": "${parameters.}"}}}})).unwrap();
         let world = World { spec, ..World::default() };
-        let status: JobTemplateStatus = serde_json::from_value(evaluate(&world, Timestamp::UNIX_EPOCH).status.unwrap()).unwrap();
+        let status: JobTemplateStatus =
+            serde_json::from_value(evaluate(&world, Timestamp::UNIX_EPOCH).status.unwrap()).unwrap();
         assert!(status.conditions[0].message.contains("spec.jobTemplate.template.spec.x"), "{status:?}");
     }
 }

@@ -25,11 +25,8 @@ impl Node {
         let metadata = &object.metadata;
         let text = |v: &Value, name: &str| v.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let taints = object.data.pointer("/spec/taints").and_then(Value::as_array);
-        let mut taints: Vec<_> = taints
-            .into_iter()
-            .flatten()
-            .map(|t| (text(t, "key"), text(t, "value"), text(t, "effect")))
-            .collect();
+        let mut taints: Vec<_> =
+            taints.into_iter().flatten().map(|t| (text(t, "key"), text(t, "value"), text(t, "effect"))).collect();
         if object.data.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
             taints.push(("node.kubernetes.io/unschedulable".into(), String::new(), "NoSchedule".into()));
         }
@@ -75,9 +72,8 @@ pub(crate) fn pin(pod: &mut Map<String, Value>, node: &str) {
 /// Whether node selector and required affinity let the pod template run on the node.
 pub(crate) fn selects(pod: &Value, node: &Node) -> bool {
     let selector = pod.get("nodeSelector").and_then(Value::as_object);
-    let selected = selector.is_none_or(|s| {
-        s.iter().all(|(key, value)| node.labels.get(key).map(String::as_str) == value.as_str())
-    });
+    let selected = selector
+        .is_none_or(|s| s.iter().all(|(key, value)| node.labels.get(key).map(String::as_str) == value.as_str()));
     let terms = pod.pointer(&format!("/affinity/nodeAffinity/{REQUIRED}/nodeSelectorTerms")).and_then(Value::as_array);
     selected && terms.is_none_or(|terms| terms.iter().any(|term| term_matches(term, node)))
 }
@@ -140,7 +136,9 @@ mod tests {
     #[test]
     fn selectors_and_affinity_choose_as_the_scheduler_does() {
         let ssd = node(&[("disk", "ssd"), ("cores", "8")]);
-        let expression = |key: &str, operator: &str, values: Value| affinity(json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]));
+        let expression = |key: &str, operator: &str, values: Value| {
+            affinity(json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]))
+        };
         let yes = [
             json!({}),
             json!({"nodeSelector": {"disk": "ssd"}}),
@@ -167,7 +165,10 @@ mod tests {
     #[test]
     fn taints_keep_off_what_does_not_tolerate_them() {
         let mut tainted = node(&[]);
-        tainted.taints = vec![("gpu".into(), "yes".into(), "NoSchedule".into()), ("soft".into(), String::new(), "PreferNoSchedule".into())];
+        tainted.taints = vec![
+            ("gpu".into(), "yes".into(), "NoSchedule".into()),
+            ("soft".into(), String::new(), "PreferNoSchedule".into()),
+        ];
         let pod = |toleration: Value| json!({"tolerations": [toleration]});
         assert!(!tolerates(&json!({}), &tainted));
         assert!(tolerates(&pod(json!({"operator": "Exists"})), &tainted));
@@ -178,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_pinned_pod_keeps_what_it_demands() {
-        let mut pod = affinity(json!([{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}, {}]));
+        let mut pod =
+            affinity(json!([{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}, {}]));
         pin(pod.as_object_mut().into_iter().next().unwrap_or(&mut Map::new()), "n1");
         assert!(selects(&pod, &node(&[("disk", "ssd")])));
         let other = Node { name: "n2".into(), ..node(&[("disk", "ssd")]) };

@@ -198,7 +198,14 @@ mod tests {
     fn made(strict: bool) -> Value {
         let globals = globals();
         let labels = BTreeMap::from([(names::FLOW.to_owned(), "f".to_owned())]);
-        let making = Making { name: "f-a".into(), namespace: "ns", labels, globals: Some(&globals), strict, ..Making::default() };
+        let making = Making {
+            name: "f-a".into(),
+            namespace: "ns",
+            labels,
+            globals: Some(&globals),
+            strict,
+            ..Making::default()
+        };
         serde_json::to_value(job(spec(), &making)).unwrap()
     }
 
@@ -210,9 +217,15 @@ mod tests {
             pod["containers"][0]["env"],
             json!([{"name": "QUE", "value": "pasa"}, {"name": "FOO", "value": "own"}, {"name": "Z", "value": "$(QUE)"}])
         );
-        assert_eq!(pod["initContainers"][0]["env"], json!([{"name": "FOO", "value": "bar"}, {"name": "QUE", "value": "pasa"}]));
+        assert_eq!(
+            pod["initContainers"][0]["env"],
+            json!([{"name": "FOO", "value": "bar"}, {"name": "QUE", "value": "pasa"}])
+        );
         let labels = &job["spec"]["template"]["metadata"]["labels"];
-        assert_eq!((&labels["app"], &labels["key1"], &labels[names::FLOW]), (&json!("own"), &json!("value1"), &json!("f")));
+        assert_eq!(
+            (&labels["app"], &labels["key1"], &labels[names::FLOW]),
+            (&json!("own"), &json!("value1"), &json!("f"))
+        );
         assert_eq!(job["metadata"]["labels"]["key1"], "value1");
         assert_eq!(job["metadata"]["annotations"]["note"], "global");
         assert_eq!(job["spec"]["template"]["metadata"]["annotations"]["note"], "global");
@@ -232,7 +245,8 @@ mod tests {
         let job = made(false);
         let pod = &job["spec"]["template"]["spec"];
         assert!(pod.get("nodeName").is_none());
-        let terms = &pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+        let terms =
+            &pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
         assert_eq!(terms[0]["matchFields"][0]["values"], json!(["minikube"]));
         assert_eq!(pod["restartPolicy"], "Never");
         assert!(job["spec"].get("ttlSecondsAfterFinished").is_none() && job["spec"].get("suspend").is_none());
@@ -247,7 +261,8 @@ mod tests {
         let mounts = list(json!([{"name": "data", "mountPath": "/data"}, {"name": "data", "mountPath": "/own"}]));
         let mut spec = spec();
         spec["template"]["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "mine", "mountPath": "/own"}]);
-        let making = Making { name: "x".into(), namespace: "ns", volumes: &volumes, mounts: &mounts, ..Making::default() };
+        let making =
+            Making { name: "x".into(), namespace: "ns", volumes: &volumes, mounts: &mounts, ..Making::default() };
         let job = serde_json::to_value(job(spec, &making)).unwrap();
         let pod = &job["spec"]["template"]["spec"];
         assert_eq!(pod["volumes"], json!([{"name": "data", "emptyDir": {}}]));

@@ -100,7 +100,9 @@ impl<'a> View<'a> {
             };
         };
         match self.kinship(job) {
-            Kinship::Stale => return Is::Waiting(format!("waits for the Job {name} of a former {} to be gone", self.kind)),
+            Kinship::Stale => {
+                return Is::Waiting(format!("waits for the Job {name} of a former {} to be gone", self.kind));
+            }
             Kinship::Foreign => {
                 let message = format!("Job {name} exists and belongs to somebody else: rename or delete it");
                 return Is::Failed { attempt, failed: Failure::new(Reason::NameTaken.as_str(), message) };

@@ -41,14 +41,17 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
     }
     if world.metadata.deletion_timestamp.is_some() {
         let wanted = Wanted::yes(ConditionType::Deleting, Reason::WaitingForChildren, "is being deleted");
-        let after = DaemonJobStatus { state: FlowState::Terminating, message: wanted.message.clone(), ..before.clone() };
+        let after =
+            DaemonJobStatus { state: FlowState::Terminating, message: wanted.message.clone(), ..before.clone() };
         return written(world, after, &[wanted], now);
     }
     let next = next(world, now);
     match (next, before.run) {
         (Next::Run(run), None) => begin(world, run, now),
         (Next::Run(run), Some(_)) if before.completion_time.is_some() => begin(world, run, now),
-        (Next::Run(run), Some(_)) if world.spec.concurrency_policy == ConcurrencyPolicy::Replace => begin(world, run, now),
+        (Next::Run(run), Some(_)) if world.spec.concurrency_policy == ConcurrencyPolicy::Replace => {
+            begin(world, run, now)
+        }
         (_, Some(run)) => on_nodes(world, run, Vec::new(), next, now),
         (Next::At(due), None) => {
             let mut plan = waits(world, Reason::WaitingForSchedule, format!("the first run is due at {due}"), now);
@@ -190,7 +193,8 @@ fn told(world: &World, frozen: &Frozen, run: i64, pass: &Pass<'_>, now: Timestam
     let is_progress = !is_new && before.state == after.state && before.observed_generation == world.metadata.generation;
     let mut plan = written(world, after, &wanted, now);
     if is_new && let Some(policy) = template::ignored_restart_policy(&frozen.job) {
-        let note = format!("restartPolicy {policy} has no effect: it is Never, and retry says how often a node is tried");
+        let note =
+            format!("restartPolicy {policy} has no effect: it is Never, and retry says how often a node is tried");
         plan.events.push(Event { warning: true, reason: "RestartPolicyForced".into(), note });
     }
     (plan, is_progress)

@@ -9,8 +9,7 @@ use tributary_crds::names as keys;
 
 use super::world::World;
 use crate::{
-    Node, job,
-    names,
+    Node, job, names,
     template::{self, Making},
 };
 
@@ -97,9 +96,10 @@ impl Record {
 
     /// The write that brings the ConfigMap to this, if it differs.
     pub(super) fn write(&self, world: &World) -> Option<Action> {
-        let there = world.record.as_ref().filter(|o| {
-            job::kinship(&o.metadata, &world.metadata, "DaemonJob") == job::Kinship::Ours
-        });
+        let there = world
+            .record
+            .as_ref()
+            .filter(|o| job::kinship(&o.metadata, &world.metadata, "DaemonJob") == job::Kinship::Ours);
         let data = self.data();
         match there {
             Some(there) if there.data.get("data") == Some(&data) => None,

@@ -35,9 +35,9 @@ pub(super) enum Begun {
     Waits(Box<Plan>),
 }
 
-/// The next run.
-pub(super) fn next(world: &World, now: Timestamp) -> Next {
-    let (spec, status) = (&world.spec, &world.status);
+/// The next run, after the one that the status is about.
+pub(super) fn next(world: &World, status: &JobFlowStatus, now: Timestamp) -> Next {
+    let spec = &world.spec;
     let runs = Runs {
         last: status.run,
         begun: status.start_time.as_ref().and_then(|t| t.parse().ok()),
@@ -187,9 +187,7 @@ fn kept(world: &World, frozen: &Frozen) -> Vec<bool> {
         let was_good = of_last.is_some_and(|l| {
             last.steps[l].hash == step.hash && world.status.steps.as_bytes().get(l) == Some(&byte::SUCCEEDED)
         });
-        kept[i] = step.part == Part::Flow
-            && was_good
-            && step.dependencies.iter().chain(&step.named).all(|d| kept[*d]);
+        kept[i] = step.part == Part::Flow && was_good && step.dependencies.iter().chain(&step.named).all(|d| kept[*d]);
     }
     kept
 }

@@ -39,7 +39,7 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
     if is_under_way(before) {
         return under_way(world, before, Vec::new(), now);
     }
-    match begin::next(world, now) {
+    match begin::next(world, before, now) {
         Next::Run(run) => match begin::begin(world, run, now) {
             Begun::Run(status, actions) => under_way(world, &status, actions, now),
             Begun::Waits(plan) => with_cleaning(*plan, world, now),
@@ -112,7 +112,7 @@ fn mode(world: &World, before: &JobFlowStatus, now: Timestamp) -> Mode {
     if world.spec.suspend {
         return Mode::Held;
     }
-    if let Some(deadline) = deadline(world, before)
+    if let Some(deadline) = deadline(world, before, now)
         && deadline <= now
     {
         let seconds = world.spec.active_deadline_seconds.unwrap_or_default();
@@ -120,28 +120,31 @@ fn mode(world: &World, before: &JobFlowStatus, now: Timestamp) -> Mode {
         return Mode::Ending(Failure::new(Reason::DeadlineExceeded.as_str(), message));
     }
     let replaced = world.spec.concurrency_policy == ConcurrencyPolicy::Replace
-        && matches!(begin::next(world, now), Next::Run(_));
+        && matches!(begin::next(world, before, now), Next::Run(_));
     if replaced {
-        return Mode::Ending(Failure::new(Reason::Replaced.as_str(), "a new run is due, and concurrencyPolicy is Replace"));
+        return Mode::Ending(Failure::new(
+            Reason::Replaced.as_str(),
+            "a new run is due, and concurrencyPolicy is Replace",
+        ));
     }
     Mode::Going
 }
 
 /// When the run must have ended. As for a Job, the time counts anew from a resumption.
-fn deadline(world: &World, before: &JobFlowStatus) -> Option<Timestamp> {
+fn deadline(world: &World, before: &JobFlowStatus, now: Timestamp) -> Option<Timestamp> {
     let seconds = u64::try_from(world.spec.active_deadline_seconds?).ok()?;
     let start: Timestamp = before.start_time.as_ref()?.parse().ok()?;
-    let resumed = status::resumed_at(before).unwrap_or(start);
+    let resumed = status::resumed_at(before, now).unwrap_or(start);
     start.max(resumed).checked_add(std::time::Duration::from_secs(seconds)).ok()
 }
 
 /// Time until the next event that nobody tells: the deadline, or a run that replaces this one.
 fn time_left(world: &World, before: &JobFlowStatus, now: Timestamp) -> Option<std::time::Duration> {
-    let due = match begin::next(world, now) {
+    let due = match begin::next(world, before, now) {
         Next::At(due) if world.spec.concurrency_policy == ConcurrencyPolicy::Replace => Some(due),
         _ => None,
     };
-    let deadline = deadline(world, before).filter(|_| !world.spec.suspend);
+    let deadline = deadline(world, before, now).filter(|_| !world.spec.suspend);
     [due, deadline].into_iter().flatten().filter_map(|at| job::until(at, now)).min()
 }
 

@@ -27,26 +27,31 @@ pub(super) fn read(
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let succeeded = |p: &&Arc<DynamicObject>| field(p, &["status", "phase"]).and_then(Value::as_str) == Some("Succeeded");
+    let succeeded =
+        |p: &&Arc<DynamicObject>| field(p, &["status", "phase"]).and_then(Value::as_str) == Some("Succeeded");
     // of several pods the last by name, whichever order the cache has them in
     let pod = pods.iter().filter(succeeded).max_by_key(|p| &p.metadata.name).ok_or(Missing::Pod)?;
     wanted.iter().map(|(name, source)| Ok((name.clone(), Any(value(name, source, pod)?)))).collect()
 }
 
 fn value(name: &str, source: &OutputSource, pod: &DynamicObject) -> Result<Value, Missing> {
-    let statuses = field(pod, &["status", "containerStatuses"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let statuses =
+        field(pod, &["status", "containerStatuses"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let of_name = |c: &&Value| source.container.as_deref().is_none_or(|n| c["name"] == n);
     let container = statuses.iter().find(of_name);
     let message = container.and_then(|c| c.pointer("/state/terminated/message")).and_then(Value::as_str);
     let shown = source.container.as_deref().unwrap_or("the first container");
-    let message = message.ok_or_else(|| Missing::Value(format!("output {name}: {shown} left no termination message")))?;
+    let message =
+        message.ok_or_else(|| Missing::Value(format!("output {name}: {shown} left no termination message")))?;
     if source.key.is_empty() {
         return Ok(Value::String(message.trim_end_matches('\n').to_owned()));
     }
     let parsed: Value = serde_json::from_str(message)
         .map_err(|_| Missing::Value(format!("output {name}: the termination message of {shown} is no JSON object")))?;
     let found = parsed.get(&source.key).cloned();
-    found.ok_or_else(|| Missing::Value(format!("output {name}: the termination message of {shown} has no key `{}`", source.key)))
+    found.ok_or_else(|| {
+        Missing::Value(format!("output {name}: the termination message of {shown} has no key `{}`", source.key))
+    })
 }
 
 #[cfg(test)]

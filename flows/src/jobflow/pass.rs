@@ -69,7 +69,6 @@ pub(super) struct Pass<'a> {
     /// What failed or is under way, by step (and item).
     pub(super) notes: BTreeMap<String, (bool, StepStatus)>,
     pub(super) requeue: Option<Duration>,
-    before: &'a JobFlowStatus,
     known: HashMap<&'a str, &'a StepStatus>,
     view: View<'a>,
     wanted: Vec<Wanted>,
@@ -113,7 +112,6 @@ impl<'a> Pass<'a> {
             flow: json!({"name": world.name(), "namespace": world.namespace()}),
             run: json!({"number": number}),
             number,
-            before,
             world,
             frozen,
             now,
@@ -375,7 +373,11 @@ impl<'a> Pass<'a> {
         self.output_bytes += json!(found).to_string().len();
         if self.output_bytes > outputs::MOST_BYTES {
             let message = format!("the outputs of the run have more than {} bytes together", outputs::MOST_BYTES);
-            self.failed_note(&self.frozen.steps[i].name.clone(), Failure::new(Reason::Rejected.as_str(), message), None);
+            self.failed_note(
+                &self.frozen.steps[i].name.clone(),
+                Failure::new(Reason::Rejected.as_str(), message),
+                None,
+            );
             return byte::FAILED;
         }
         self.lives[i].outputs.replace(found);
@@ -394,7 +396,10 @@ impl<'a> Pass<'a> {
                     self.is_living(key, self.tries.get(key).copied().unwrap_or(0), job);
                     return byte::RUNNING;
                 }
-                Failure::new(Reason::OutcomeLost.as_str(), "the Job is complete, but its pod, which had the outputs, is gone")
+                Failure::new(
+                    Reason::OutcomeLost.as_str(),
+                    "the Job is complete, but its pod, which had the outputs, is gone",
+                )
             }
         };
         self.failed_note(key, failed, None);
@@ -431,7 +436,14 @@ impl<'a> Pass<'a> {
         let mut lists: BTreeMap<String, Vec<Value>> = step.outputs.keys().map(|k| (k.clone(), Vec::new())).collect();
         for n in 0..items {
             let last = self.tries.get(&key(&step.name, Some(n))).copied().unwrap_or(0);
-            let name = |attempt| names::flow_job(self.world.name(), &step.name, Which { run: self.number, item: Some(n), attempt }, step.stem);
+            let name = |attempt| {
+                names::flow_job(
+                    self.world.name(),
+                    &step.name,
+                    Which { run: self.number, item: Some(n), attempt },
+                    step.stem,
+                )
+            };
             let job = (last..=step.retry.limit).rev().find_map(|t| self.world.jobs.get(&name(t)));
             let Some(job) = job else { continue };
             let found = outputs::read(&step.outputs, self.world.pods.of(job));
@@ -470,7 +482,10 @@ impl<'a> Pass<'a> {
                 }
                 Err(Stop::Skipped(_)) => self.lives[wanted.step].byte.set(byte::SKIPPED),
                 Err(Stop::Unknown(reason) | Stop::Error(reason)) => {
-                    self.fail(wanted.step, Failure::new(Reason::InvalidSpec.as_str(), format!("jobTemplate: {reason}")));
+                    self.fail(
+                        wanted.step,
+                        Failure::new(Reason::InvalidSpec.as_str(), format!("jobTemplate: {reason}")),
+                    );
                 }
             }
         }
@@ -488,7 +503,11 @@ impl<'a> Pass<'a> {
                 self.failed_note(&key, failed, None);
                 return;
             }
-            self.note(&key, true, StepStatus { reason: failed.reason, message: failed.message, ..StepStatus::default() });
+            self.note(
+                &key,
+                true,
+                StepStatus { reason: failed.reason, message: failed.message, ..StepStatus::default() },
+            );
         } else {
             self.set(wanted.step, number, byte::RUNNING);
             if wanted.attempt > 0 {
@@ -515,10 +534,8 @@ impl<'a> Pass<'a> {
         let spec = expand::expand(&step.template, &self.scope(item), step.for_each.is_some())?;
         let which = Which { run: self.number, item: item.map(|(n, _)| n), attempt: wanted.attempt };
         let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let mut annotations = BTreeMap::from([
-            label(keys::TEMPLATE_HASH, &step.hash),
-            label(keys::ATTEMPT, &wanted.attempt.to_string()),
-        ]);
+        let mut annotations =
+            BTreeMap::from([label(keys::TEMPLATE_HASH, &step.hash), label(keys::ATTEMPT, &wanted.attempt.to_string())]);
         annotations.extend(which.item.map(|n| label(keys::ITEM, &n.to_string())));
         let making = Making {
             owner: template::owner_of("JobFlow", &self.world.metadata),
@@ -579,11 +596,6 @@ impl<'a> Pass<'a> {
     /// The bytes of all steps.
     pub(super) fn bytes(&self) -> String {
         self.lives.iter().map(|l| char::from(l.byte.get())).collect()
-    }
-
-    /// The bytes that the status had.
-    pub(super) fn latched(&self, i: usize) -> u8 {
-        self.before.steps.as_bytes().get(i).copied().unwrap_or(byte::PENDING)
     }
 }
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use tributary_blueprints::plan::{Event, Plan, events_of_change};
-use tributary_crds::{
-    ConditionType, FlowState, JobFlowStatus, Reason, StepStatus, Timestamp, Wanted, conditions_with,
-};
+use tributary_crds::{ConditionType, FlowState, JobFlowStatus, Reason, StepStatus, Timestamp, Wanted, conditions_with};
 
 use super::{
     frozen::{Frozen, Part},
@@ -25,10 +23,10 @@ pub(crate) fn word(state: FlowState) -> String {
     serde_json::to_value(state).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// When the run was resumed, if it ever was held.
-pub(super) fn resumed_at(status: &JobFlowStatus) -> Option<Timestamp> {
+/// When the run was resumed, if it ever was held; now, where the status does not know of it yet.
+pub(super) fn resumed_at(status: &JobFlowStatus, now: Timestamp) -> Option<Timestamp> {
     let held = status.conditions.iter().find(|c| c.type_ == ConditionType::Suspended.as_str())?;
-    (held.status == "False").then_some(held.last_transition_time.0)
+    Some(if held.status == "False" { held.last_transition_time.0 } else { now })
 }
 
 /// A plan that writes `after` with these conditions, where it differs, and tells what has changed.
@@ -76,7 +74,12 @@ pub(super) fn idle(world: &World, now: Timestamp) -> Plan {
         false if world.spec.suspend => {
             (FlowState::Suspended, ConditionType::Suspended, Reason::SuspendedBySpec, "suspended by spec.suspend")
         }
-        false => (FlowState::Pending, ConditionType::Progressing, Reason::WaitingForSchedule, "the schedule has no further time"),
+        false => (
+            FlowState::Pending,
+            ConditionType::Progressing,
+            Reason::WaitingForSchedule,
+            "the schedule has no further time",
+        ),
     };
     let wanted = match type_ {
         ConditionType::Suspended => Wanted::yes(type_, reason, message),
@@ -122,7 +125,8 @@ fn ended_state(status: &JobFlowStatus) -> FlowState {
 /// The condition that says how the last run ended.
 fn outcome(status: &JobFlowStatus) -> Option<Wanted> {
     let of = |type_: ConditionType| status.conditions.iter().find(|c| c.type_ == type_.as_str() && c.status == "True");
-    let reasons = [Reason::Stopped, Reason::Replaced, Reason::DeadlineExceeded, Reason::OutcomeLost, Reason::InvalidSpec];
+    let reasons =
+        [Reason::Stopped, Reason::Replaced, Reason::DeadlineExceeded, Reason::OutcomeLost, Reason::InvalidSpec];
     if let Some(c) = of(ConditionType::Failed) {
         let reason = reasons.into_iter().find(|r| r.as_str() == c.reason).unwrap_or(Reason::StepFailed);
         return (reason != Reason::InvalidSpec).then(|| Wanted::yes(ConditionType::Failed, reason, &c.message));
@@ -143,7 +147,8 @@ pub(super) fn ended(world: &World, now: Timestamp) -> Plan {
 
 /// The run's spec is gone, and the one that is there is another.
 pub(super) fn lost(world: &World, now: Timestamp) -> Plan {
-    let message = "the ControllerRevision of the run is gone, and the spec has changed since: start a new run by spec.run";
+    let message =
+        "the ControllerRevision of the run is gone, and the spec has changed since: start a new run by spec.run";
     let after = JobFlowStatus {
         state: FlowState::Failed,
         message: message.into(),
@@ -272,7 +277,11 @@ fn message(pass: &Pass<'_>, state: FlowState) -> String {
             let running: Vec<&str> =
                 pass.lives.iter().filter(|l| l.byte.get() == byte::RUNNING).map(|l| l.name).collect();
             let names = running.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
-            let more = if running.len() > MOST_NAMED { format!(" and {} more", running.len() - MOST_NAMED) } else { String::new() };
+            let more = if running.len() > MOST_NAMED {
+                format!(" and {} more", running.len() - MOST_NAMED)
+            } else {
+                String::new()
+            };
             match blocked {
                 Some(s) => format!("step {}: {}", s.name, s.message),
                 None if running.is_empty() => String::new(),

@@ -110,7 +110,9 @@ impl Check<'_> {
         }
         let length = flow.len() + 1 + name.len();
         if length > MAX_CHILD_NAME {
-            let message = format!("the Job's name {flow}-{name} has {length} characters, at most {MAX_CHILD_NAME} are possible: shorten either");
+            let message = format!(
+                "the Job's name {flow}-{name} has {length} characters, at most {MAX_CHILD_NAME} are possible: shorten either"
+            );
             self.add(&path, message);
         }
         if step.job_template.is_none() && step.job_template_ref.is_none() {
@@ -198,7 +200,9 @@ impl Check<'_> {
             };
             let known = self.index.contains_key(step);
             if !known && self.index.keys().any(|name| name.contains('-') && name.starts_with(&format!("{step}-"))) {
-                let message = format!("`{source}`: there is no step `{step}`; a name with a hyphen is written steps[\"{step}-...\"].succeeded");
+                let message = format!(
+                    "`{source}`: there is no step `{step}`; a name with a hyphen is written steps[\"{step}-...\"].succeeded"
+                );
                 self.add(path, message);
                 continue;
             }
@@ -252,13 +256,19 @@ impl Check<'_> {
         for (m, mount) in step.share_volume_mounts.iter().enumerate() {
             let name = mount.string("name").unwrap_or_default();
             if !shared.contains(&name) && !own_volumes.iter().any(|v| v == name) {
-                unknown.push((format!("{path}.shareVolumeMounts[{m}].name"), format!("there is no volume `{name}` in spec.shareVolumes")));
+                unknown.push((
+                    format!("{path}.shareVolumeMounts[{m}].name"),
+                    format!("there is no volume `{name}` in spec.shareVolumes"),
+                ));
             }
         }
         let containers = [names("/template/spec/containers"), names("/template/spec/initContainers")].concat();
         for (output, source) in &step.outputs {
             if let Some(container) = source.container.as_ref().filter(|c| !containers.contains(c)) {
-                unknown.push((format!("{path}.outputs.{output}.container"), format!("the template has no container `{container}`")));
+                unknown.push((
+                    format!("{path}.outputs.{output}.container"),
+                    format!("the template has no container `{container}`"),
+                ));
             }
         }
         for (path, message) in unknown {

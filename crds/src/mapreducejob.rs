@@ -536,7 +536,8 @@ pub struct FailurePolicy {
     pub lease_seconds: u32,
     /// Start a second attempt of a task that is much slower than the others.
     pub speculation: bool,
-    /// Bad records that are skipped before the job fails; they go to `dead-letter/` in the workspace.
+    /// Bad records that are skipped before the job fails; they go to `dead-letter/` in the workspace
+    /// and stay there when the job has ended.
     #[schemars(range(min = 0))]
     pub skip_bad_records: i64,
 }

@@ -85,11 +85,15 @@ fn complete_spec(spec: &mut Value, making: &Making<'_>) {
     let Some(spec) = spec.as_object_mut() else { return };
     spec.remove("ttlSecondsAfterFinished");
     spec.remove("suspend");
-    spec.entry("backoffLimit").or_insert_with(|| json!(0));
-    // an eviction is no failure of the program
-    spec.entry("podFailurePolicy").or_insert_with(
-        || json!({"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}),
-    );
+    if !spec.contains_key("backoffLimitPerIndex") {
+        spec.entry("backoffLimit").or_insert_with(|| json!(0));
+    }
+    // an eviction is no failure of the program; the policy goes with one way of replacing pods only
+    if spec.get("podReplacementPolicy").is_none_or(|p| p == "Failed") {
+        spec.entry("podFailurePolicy").or_insert_with(
+            || json!({"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}),
+        );
+    }
     if let Some(deadline) = making.deadline {
         let own = spec.get("activeDeadlineSeconds").and_then(Value::as_i64);
         spec.insert("activeDeadlineSeconds".into(), json!(own.map_or(deadline, |own| own.min(deadline))));

@@ -141,7 +141,7 @@ mod tests {
         let of = |range| chunks(range, 10).collect::<Vec<_>>();
         assert_eq!(of(0..25), [0..10, 10..20, 20..25]);
         assert_eq!(of(9..11), [9..10, 10..11]);
-        assert_eq!(of(10..20), [10..20]);
+        assert_eq!(of(10..30), [10..20, 20..30]);
         assert_eq!(of(7..7), [] as [Range<u64>; 0]);
     }
 }

@@ -3,7 +3,7 @@
 //! Pure: no I/O, no clock, no environment, so that the CLI, the webhook and the operator decide alike.
 
 pub mod drivers;
-mod duration;
+pub mod duration;
 pub mod evaluate;
 pub mod expr;
 pub mod graph;

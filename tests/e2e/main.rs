@@ -3,7 +3,9 @@
 
 mod bad_input;
 mod crds;
+mod daemonjobs;
 mod faults;
+mod flows;
 mod many;
 mod same_plan;
 mod topics;

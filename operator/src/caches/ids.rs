@@ -14,11 +14,25 @@ pub enum PrimaryKind {
     MapReduceJob,
     /// Topic.
     Topic,
+    /// JobFlow.
+    JobFlow,
+    /// JobTemplate.
+    JobTemplate,
+    /// DaemonJob.
+    DaemonJob,
 }
 
 impl PrimaryKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pipeline, Self::Blueprint, Self::MapReduceJob, Self::Topic];
+    pub const ALL: [Self; 7] = [
+        Self::Pipeline,
+        Self::Blueprint,
+        Self::MapReduceJob,
+        Self::Topic,
+        Self::JobFlow,
+        Self::JobTemplate,
+        Self::DaemonJob,
+    ];
 
     /// The kind's name.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +41,9 @@ impl PrimaryKind {
             Self::Blueprint => "Blueprint",
             Self::MapReduceJob => "MapReduceJob",
             Self::Topic => "Topic",
+            Self::JobFlow => "JobFlow",
+            Self::JobTemplate => "JobTemplate",
+            Self::DaemonJob => "DaemonJob",
         }
     }
 
@@ -67,6 +84,10 @@ pub enum Scope {
     OfJobs,
     /// The same, without spec and status.
     OfJobsMetadata,
+    /// Those that carry the label of a JobFlow.
+    OfFlows,
+    /// Those that carry the label of a DaemonJob.
+    OfDaemonJobs,
 }
 
 /// One store.

@@ -40,7 +40,7 @@ pub use view::View;
 
 use crate::queue::Queue;
 use expect::Expectations;
-use store::{Store, name_of};
+use store::{Store, name_of, templates_of};
 
 /// The queues that events feed, one a kind.
 #[derive(Debug)]
@@ -247,7 +247,12 @@ impl Caches {
             }
             Event::Apply(object) | Event::InitApply(object) => {
                 let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
+                // nodes change all the time in ways that are of no interest here
+                if id.kind == "Node" && old.as_ref().is_some_and(|old| is_same_node(old, &new)) {
+                    return;
+                }
                 self.wake(id, old.iter().chain([&new]));
+                self.wake_templates(id, old.as_ref(), Some(&new));
                 self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)));
             }
             Event::Delete(object) => {
@@ -271,6 +276,7 @@ impl Caches {
 
     fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {
         self.wake(id, [object]);
+        self.wake_templates(id, Some(object), None);
         self.queues.add(self.expectations().deleted(&place(id, object), object));
     }
 
@@ -300,6 +306,24 @@ impl Caches {
         }
         drop(inner);
         self.queues.add(primaries);
+    }
+
+    /// Wakes the JobTemplates that a flow begins or ends to refer to, and every DaemonJob where a node changes.
+    fn wake_templates(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: Option<&Arc<DynamicObject>>) {
+        if id.group.is_empty() && id.kind == "Node" {
+            return self.wake_all(PrimaryKind::DaemonJob);
+        }
+        let is_flow = id.group == GROUP && id.kind == PrimaryKind::JobFlow.as_str();
+        let generation = |o: Option<&Arc<DynamicObject>>| o.and_then(|o| o.metadata.generation);
+        if !is_flow || generation(old) == generation(new) {
+            return;
+        }
+        for object in old.into_iter().chain(new) {
+            let (namespace, _) = name_of(object);
+            let kind = PrimaryKind::JobTemplate;
+            let templates = templates_of(object).into_iter();
+            self.queues.add(templates.map(|name| Primary { kind, namespace: namespace.clone(), name }));
+        }
     }
 
     fn with_store<T>(&self, id: &StoreId, change: impl FnOnce(&mut Store) -> T) -> Option<T> {
@@ -372,7 +396,17 @@ fn concerned(object: &DynamicObject) -> Vec<Primary> {
     let labels = object.metadata.labels.as_ref();
     all.extend(labels.and_then(|l| l.get(names::PIPELINE)).map(|name| primary(PrimaryKind::Pipeline, name)));
     all.extend(labels.and_then(|l| l.get(names::JOB)).map(|name| primary(PrimaryKind::MapReduceJob, name)));
+    all.extend(labels.and_then(|l| l.get(names::FLOW)).map(|name| primary(PrimaryKind::JobFlow, name)));
+    all.extend(labels.and_then(|l| l.get(names::DAEMON_JOB)).map(|name| primary(PrimaryKind::DaemonJob, name)));
     all
+}
+
+/// Whether decisions see the same node in both.
+fn is_same_node(old: &DynamicObject, new: &DynamicObject) -> bool {
+    old.metadata.uid == new.metadata.uid
+        && old.metadata.labels == new.metadata.labels
+        && old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+        && old.data == new.data
 }
 
 /// The object as the type it is of.

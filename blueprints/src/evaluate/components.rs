@@ -181,7 +181,7 @@ impl Pass<'_> {
         let retry = component.retry;
         let attempt = child::attempt(child);
         if report.finished && report.health == Health::Failed && attempt < retry.limit {
-            return self.retried(line, report, attempt, component, child, key);
+            return self.retried(line, report, attempt, component);
         }
         let changed = if report.finished { None } else { self.adjusted(index, child) };
         line.latched = report.finished && component.lifetime != Lifetime::Stream;
@@ -198,15 +198,15 @@ impl Pass<'_> {
         self.refused(line, key, Verb::Apply)
     }
 
-    /// A failed child that may be tried again: after a pause it is deleted, and a later pass creates the next.
+    /// A failed child that may be tried again. After a pause the status counts the retry; a pass that sees it counted
+    /// deletes the child, and a later one creates the next. Counted afterwards, the retry would be forgotten where the
+    /// write of the status is lost, since the child that carried the number is gone.
     fn retried(
         &mut self,
         mut line: ComponentStatus,
         report: Report,
         attempt: u32,
         component: &Component,
-        child: &DynamicObject,
-        key: &ObjectKey,
     ) -> ComponentStatus {
         let (next, limit) = (attempt + 1, component.retry.limit);
         let words = if report.message.is_empty() { report.reason } else { report.message };
@@ -218,11 +218,10 @@ impl Pass<'_> {
                 told(line, Health::Progressing, "Retrying", message)
             }
             None => {
-                self.delete(child, key);
                 line.uid = String::new();
                 line.retries = counted(next);
-                let line = told(line, Health::Pending, "Retrying", format!("retry {next} of {limit}: {words}"));
-                self.refused(line, key, Verb::Delete)
+                self.look_again(Duration::ZERO);
+                told(line, Health::Pending, "Retrying", format!("retry {next} of {limit}: {words}"))
             }
         }
     }
@@ -309,8 +308,12 @@ impl Pass<'_> {
                     format!("{key} was deleted before its outcome was seen; a greater spec.run starts it again");
                 return told(line, Health::Failed, Reason::OutcomeLost.as_str(), message);
             }
+            // counted before the next is created, as in `retried`
             tries += 1;
             line.retries = counted(tries);
+            self.look_again(Duration::ZERO);
+            let message = format!("{key} was deleted before its outcome was seen");
+            return told(line, Health::Pending, "Retrying", message);
         }
         if self.world.pipeline.spec.suspend {
             return told(line, Health::Pending, Reason::SuspendedBySpec.as_str(), "begins when spec.suspend is false");

@@ -14,7 +14,7 @@ use crate::expr::Stop;
 use crate::graph::Wait;
 use crate::object::ObjectKey;
 use crate::resolve::scope::ComponentNode;
-use crate::resolve::template::{self, Missing, Rendered};
+use crate::resolve::template::{self, Rendered};
 use crate::resolve::{Component, bound, hash};
 use crate::world::Verb;
 
@@ -341,7 +341,7 @@ impl Pass<'_> {
 
     fn rendered(&self, component: &Component) -> Result<Rendered, Stop> {
         let scope = self.resolved.scope.within(component.each.as_ref(), Some(&self.nodes));
-        template::object(component, self.resolved, &scope, Missing::Stop)
+        template::object(component, self.resolved, &scope)
     }
 
     /// The object with its labels, annotations and owner.

@@ -1,7 +1,7 @@
 //! From a blueprint and a Pipeline to what is to run: parameters with their defaults, topics with their Kafka names,
 //! datasets with their places, components in order. The same pass finds every problem.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -15,15 +15,18 @@ use crate::problem::{Origin, Problem, Problems};
 use crate::world::Served;
 
 mod components;
+mod conform;
 mod data;
 mod edges;
 pub(crate) mod hash;
+mod index;
 mod names;
 mod parameters;
 mod ports;
 mod references;
 pub(crate) mod scope;
 pub(crate) mod template;
+mod types;
 
 pub use ports::bound;
 pub use scope::{ComponentScope, PipelineScope};
@@ -167,6 +170,10 @@ pub struct Resolved {
     pub components: Vec<Component>,
     /// Who waits for whom: indices into `components`.
     pub graph: Graph,
+    /// Topics by name: indices into `topics`.
+    topic_index: HashMap<String, usize>,
+    /// Datasets by name: indices into `datasets`.
+    dataset_index: HashMap<String, usize>,
     /// What expressions know.
     pub(crate) scope: PipelineScope,
 }
@@ -174,12 +181,12 @@ pub struct Resolved {
 impl Resolved {
     /// The topic of this name.
     pub fn topic(&self, name: &str) -> Option<&Topic> {
-        self.topics.iter().find(|t| t.name == name)
+        self.topics.get(*self.topic_index.get(name)?)
     }
 
     /// The dataset of this name.
     pub fn dataset(&self, name: &str) -> Option<&Dataset> {
-        self.datasets.iter().find(|d| d.name == name)
+        self.datasets.get(*self.dataset_index.get(name)?)
     }
 }
 
@@ -231,6 +238,12 @@ pub(crate) struct Analysis<'a> {
     resolved: Resolved,
     /// Components by name, with the hash under which their template has been verified before.
     verified: HashSet<(&'a str, &'a str)>,
+    index: index::Index<'a>,
+    types: types::Types,
+    /// Paths of strings whose expressions are wrong.
+    bad: HashSet<String>,
+    /// Rules of kinds that are not ours, parsed once.
+    rules: HashMap<String, Option<Expression>>,
 }
 
 impl<'a> Analysis<'a> {
@@ -266,7 +279,7 @@ impl<'a> Analysis<'a> {
         origin: Origin,
         resolved: Resolved,
     ) -> Self {
-        let problems = Problems { origin, ..Problems::default() };
+        let problems = Problems::of(origin);
         Self {
             blueprint,
             spec,
@@ -276,6 +289,10 @@ impl<'a> Analysis<'a> {
             scope: PipelineScope::default(),
             resolved,
             verified: HashSet::new(),
+            index: index::Index::new(blueprint),
+            types: types::Types::new(blueprint, served),
+            bad: HashSet::new(),
+            rules: HashMap::new(),
         }
     }
 
@@ -284,7 +301,7 @@ impl<'a> Analysis<'a> {
         self.structure();
         self.templates();
         self.resolved.scope = self.scope;
-        (self.resolved, self.problems.list)
+        (self.resolved, self.problems.in_order())
     }
 
     /// Everything but the templates against their kinds' schemas.
@@ -310,7 +327,7 @@ pub fn expected_children(pipeline: &Pipeline, blueprint: Option<&BlueprintSpec>,
     let Some(blueprint) = blueprint_of(pipeline, blueprint) else { return Vec::new() };
     let mut analysis = Analysis::of_pipeline(pipeline, blueprint, None);
     analysis.structure();
-    if !analysis.problems.list.is_empty() {
+    if !analysis.problems.is_empty() {
         return Vec::new();
     }
     let resolved = analysis.resolved;

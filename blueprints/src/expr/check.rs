@@ -281,13 +281,8 @@ fn as_text(left: &Expr, right: &Expr, a: &Type) -> String {
 }
 
 fn ordered(a: &Type, b: &Type) -> bool {
-    match (a, b) {
-        (Type::Int | Type::Double, Type::Int | Type::Double) => true,
-        (Type::Dyn, Type::Dyn | Type::Bool | Type::Int | Type::Double | Type::String) => true,
-        (Type::Bool | Type::Int | Type::Double | Type::String, Type::Dyn) => true,
-        (Type::Bool, Type::Bool) | (Type::String, Type::String) => true,
-        _ => false,
-    }
+    let scalar = |t: &Type| matches!(t, Type::Dyn | Type::Bool | Type::Int | Type::Double | Type::String);
+    scalar(a) && scalar(b) && a.comparable(b)
 }
 
 /// The type of `a op b`; `None` where it can have no value.

@@ -3,7 +3,8 @@
 //! Our own come from the types themselves; those of others from the apiserver or from CustomResourceDefinitions in
 //! files; those that every cluster has, from Kubernetes' own types, so that a file alone can be verified.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use serde_json::{Value, json};
 
@@ -40,8 +41,35 @@ pub(crate) fn metadata() -> &'static Value {
     })
 }
 
-/// The type of an object of a kind with this schema, as the apiserver gives it.
-pub(crate) fn object_type(schema: &Value) -> Type {
+/// The types of a kind with a schema.
+#[derive(Debug, Default)]
+pub(crate) struct KindTypes {
+    /// The type of a whole object, as the apiserver gives it.
+    pub(crate) object: Type,
+    /// The type of its status.
+    pub(crate) status: Type,
+}
+
+/// The types that a schema describes. They are made once for each schema that lives, since some are large.
+pub(crate) fn types(schema: &Arc<Value>) -> Arc<KindTypes> {
+    type Made = HashMap<usize, (Weak<Value>, Arc<KindTypes>)>;
+    static MADE: OnceLock<Mutex<Made>> = OnceLock::new();
+    let mut made = MADE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let address = Arc::as_ptr(schema).addr();
+    match made.get(&address) {
+        // while the schema that it was made for lives, no other has its address
+        Some((of, types)) if of.strong_count() > 0 => Arc::clone(types),
+        _ => {
+            made.retain(|_, (of, _)| of.strong_count() > 0);
+            let status = schema.pointer("/properties/status").map_or(Type::Dyn, Type::of_schema);
+            let types = Arc::new(KindTypes { object: object_type(schema), status });
+            made.insert(address, (Arc::downgrade(schema), Arc::clone(&types)));
+            types
+        }
+    }
+}
+
+fn object_type(schema: &Value) -> Type {
     let text = || Type::String;
     let texts = || Type::map(Type::String);
     let metadata = [

@@ -256,7 +256,7 @@ impl Analysis<'_> {
     /// The status rules, whose one name is `self`.
     fn rules(&mut self, declared: &Declared, gvk: Option<&Gvk>, path: &str) {
         let Some(rules) = &declared.status else { return };
-        let of_self = gvk.map_or(Type::Dyn, |g| self.types.kind(g).object);
+        let of_self = gvk.map_or(Type::Dyn, |g| self.types.kind(g).object());
         let path = format!("{path}.status");
         let named = [
             ("ready", &rules.ready),

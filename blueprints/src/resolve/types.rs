@@ -9,26 +9,23 @@ use tributary_crds::{BlueprintSpec, Component as Declared};
 use super::references::Place;
 use crate::drivers;
 use crate::expr::{Expression, Type};
-use crate::kinds;
+use crate::kinds::{self, KindTypes};
 use crate::object::Gvk;
 use crate::world::Served;
 
 /// A kind as templates and status rules need it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KindTypes {
+pub(super) struct Kind {
     /// Its OpenAPI v3 schema, where it is known.
     pub(super) schema: Option<Arc<Value>>,
-    /// The type of a whole object.
-    pub(super) object: Type,
-    /// The type of its status.
-    status: Type,
+    types: Arc<KindTypes>,
 }
 
 /// What is known of types before any value is.
 #[derive(Default)]
 pub(super) struct Types {
     roots: HashMap<&'static str, Type>,
-    kinds: HashMap<Gvk, KindTypes>,
+    kinds: HashMap<Gvk, Kind>,
 }
 
 impl Types {
@@ -56,35 +53,39 @@ impl Types {
     }
 
     /// What is known of a kind that a component of the blueprint has.
-    pub(super) fn kind(&self, gvk: &Gvk) -> KindTypes {
+    pub(super) fn kind(&self, gvk: &Gvk) -> Kind {
         self.kinds.get(gvk).cloned().unwrap_or_default()
     }
 
     fn component(&mut self, declared: &Declared, served: Option<&Served>) -> Type {
         let Some(gvk) = gvk_of(declared) else { return Type::Dyn };
-        let kind = self.kinds.entry(gvk.clone()).or_insert_with(|| KindTypes::new(&gvk, served));
+        let kind = self.kinds.entry(gvk.clone()).or_insert_with(|| Kind::new(&gvk, served));
         let driver = drivers::of(&gvk.group, &gvk.kind);
         let mut outputs: Vec<(String, Type)> =
             driver.outputs().into_iter().map(|(name, type_)| (name.to_owned(), type_)).collect();
         for (name, rule) in declared.status.iter().flat_map(|s| &s.outputs) {
-            let self_type = |name: &str| (name == "self").then(|| kind.object.clone());
+            let self_type = |name: &str| (name == "self").then(|| kind.object());
             let type_ = Expression::parse_rule(rule).map(|e| e.check(&self_type).0);
             outputs.push((name.clone(), type_.unwrap_or_default()));
         }
         let whole = Type::object([
             ("name", Type::String),
             ("outputs", Type::object(outputs)),
-            ("status", kind.status.clone()),
+            ("status", kind.types.status.clone()),
         ]);
         if declared.for_each.is_some() { Type::list(whole) } else { whole }
     }
 }
 
-impl KindTypes {
+impl Kind {
     fn new(gvk: &Gvk, served: Option<&Served>) -> Self {
         let Some(schema) = kinds::schema(gvk, served) else { return Self::default() };
-        let status = schema.pointer("/properties/status").map_or(Type::Dyn, Type::of_schema);
-        Self { object: kinds::object_type(&schema), status, schema: Some(schema) }
+        Self { types: kinds::types(&schema), schema: Some(schema) }
+    }
+
+    /// The type of a whole object.
+    pub(super) fn object(&self) -> Type {
+        self.types.object.clone()
     }
 }
 

@@ -12,6 +12,7 @@ pub mod object;
 pub mod openapi;
 pub mod plan;
 pub mod problem;
+pub mod records;
 pub mod resolve;
 mod topicconfig;
 pub mod verify;

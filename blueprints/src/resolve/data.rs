@@ -1,4 +1,4 @@
-//! Topics, datasets and record schemas.
+//! Topics and datasets.
 
 use std::collections::BTreeMap;
 
@@ -16,34 +16,6 @@ use crate::problem::{Code, listing, nearest};
 const MAX_TOPIC_NAME: usize = 249;
 
 impl Analysis<'_> {
-    /// Record schemas, as the text that programs get.
-    pub(super) fn record_schemas(&mut self) {
-        for (name, schema) in &self.blueprint.schemas {
-            let path = child_path(&self.at("schemas"), name);
-            let whole = match (&schema.avro, &schema.json_schema, &schema.protobuf) {
-                (Some(avro), None, None) => avro.0.to_string(),
-                (None, Some(json), None) => json.0.to_string(),
-                (None, None, Some(protobuf)) => protobuf.file.clone(),
-                _ => {
-                    let message = "exactly one of avro, jsonSchema and protobuf must be set";
-                    self.problems.add(Code::BadSchema, path, message);
-                    continue;
-                }
-            };
-            self.resolved.schemas.insert(name.clone(), whole);
-        }
-    }
-
-    /// Whether a schema of this name exists; a problem where it does not.
-    pub(super) fn schema_exists(&mut self, name: &str, path: &str) {
-        if !self.blueprint.schemas.contains_key(name) {
-            let known = || self.blueprint.schemas.keys().map(String::as_str);
-            let message = format!("there is no schema `{name}`; {}", listing(known()));
-            let suggestion = nearest(name, known());
-            self.problems.suggest(Code::UnknownSchema, path, message, suggestion);
-        }
-    }
-
     /// Every topic.
     pub(super) fn topics(&mut self) {
         let blueprint = self.blueprint;

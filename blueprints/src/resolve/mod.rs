@@ -12,6 +12,7 @@ use crate::expr::Expression;
 use crate::graph::Graph;
 use crate::object::{Gvk, ObjectKey};
 use crate::problem::{Origin, Problem, Problems};
+use crate::records::Schema;
 use crate::world::Served;
 
 mod components;
@@ -23,6 +24,7 @@ mod index;
 mod names;
 mod parameters;
 mod ports;
+mod records;
 mod references;
 pub(crate) mod scope;
 pub(crate) mod template;
@@ -240,6 +242,8 @@ pub(crate) struct Analysis<'a> {
     verified: HashSet<(&'a str, &'a str)>,
     index: index::Index<'a>,
     types: types::Types,
+    /// Record schemas by name, those that are sound.
+    records: HashMap<&'a str, Schema>,
     /// Paths of strings whose expressions are wrong.
     bad: HashSet<String>,
     /// Rules of kinds that are not ours, parsed once.
@@ -291,6 +295,7 @@ impl<'a> Analysis<'a> {
             verified: HashSet::new(),
             index: index::Index::new(blueprint),
             types: types::Types::new(blueprint, served),
+            records: HashMap::new(),
             bad: HashSet::new(),
             rules: HashMap::new(),
         }
@@ -313,6 +318,7 @@ impl<'a> Analysis<'a> {
         self.topics();
         self.datasets();
         self.components();
+        self.compatibility();
         self.order();
     }
 

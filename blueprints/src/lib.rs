@@ -2,6 +2,8 @@
 //!
 //! Pure: no I/O, no clock, no environment, so that the CLI, the webhook and the operator decide alike.
 
+pub mod change;
+pub mod claims;
 pub mod drivers;
 mod duration;
 pub mod evaluate;
@@ -14,10 +16,12 @@ pub mod plan;
 pub mod problem;
 pub mod records;
 pub mod resolve;
+pub mod revision;
 mod topicconfig;
 pub mod verify;
 pub mod world;
 
+pub use change::changes;
 pub use drivers::watched;
 pub use evaluate::evaluate;
 pub use problem::{Code, Origin, Problem};

@@ -9,7 +9,8 @@ use tributary_crds::{Any, ComponentStatus, Health, Reason, Timestamp, names};
 
 use super::child::{self, ATTEMPT, Ownership, TTL, WAVE, annotation, ownership};
 use super::pass::Pass;
-use crate::drivers::{Change, Lifetime, Report};
+use crate::change::Effect;
+use crate::drivers::{Lifetime, Report};
 use crate::expr::Stop;
 use crate::graph::Wait;
 use crate::object::ObjectKey;
@@ -151,7 +152,7 @@ impl Pass<'_> {
             let message = format!("{} is being deleted{}", key.name, finalizers(child));
             return told(line, Health::Pending, Reason::WaitingForChildren.as_str(), message);
         }
-        let outdated = replaces(component) && annotation(child, names::TEMPLATE_HASH) != Some(&line.template_hash);
+        let outdated = component.is_immutable() && annotation(child, names::TEMPLATE_HASH) != Some(&line.template_hash);
         let retried = child::attempt(child) < tries;
         if outdated || retried {
             self.delete(child, key);
@@ -183,7 +184,7 @@ impl Pass<'_> {
         if report.finished && report.health == Health::Failed && attempt < retry.limit {
             return self.retried(line, report, attempt, component);
         }
-        let changed = if report.finished { None } else { self.adjusted(index, child) };
+        let changed = if report.finished { None } else { self.adjusted(index, child, key) };
         line.latched = report.finished && component.lifetime != Lifetime::Stream;
         line.percent = report.percent;
         let outputs = report.outputs.into_iter().filter(|(_, v)| v.to_string().len() <= MAX_OUTPUT);
@@ -227,7 +228,7 @@ impl Pass<'_> {
     }
 
     /// Applies what may be changed in place, and what stops the child or lets it go. `None` where nothing is to be done.
-    fn adjusted(&mut self, index: usize, child: &DynamicObject) -> Option<Result<(), String>> {
+    fn adjusted(&mut self, index: usize, child: &DynamicObject, key: &ObjectKey) -> Option<Result<(), String>> {
         let component = &self.resolved.components[index];
         let driver = component.driver();
         let stopped = driver.suspended(&child.data);
@@ -237,7 +238,7 @@ impl Pass<'_> {
             let wanted = own || self.world.pipeline.spec.suspend;
             if wanted != stopped && self.may_turn(index, wanted) { wanted } else { stopped }
         });
-        if replaces(component) {
+        if component.is_immutable() {
             if wished == stopped {
                 return None;
             }
@@ -258,6 +259,11 @@ impl Pass<'_> {
         let hash = hash::whole(&rendered.template, &bound(component, self.resolved));
         if annotation(child, names::TEMPLATE_HASH) == Some(&hash) && wished == stopped {
             return None;
+        }
+        let changed = component.driver().change(&child.data, &rendered.object);
+        if annotation(child, names::TEMPLATE_HASH) != Some(&hash) && changed.effect == Effect::Replace {
+            self.delete(child, key);
+            return Some(Ok(()));
         }
         let mut object = self.complete(component, rendered, &hash, child::attempt(child));
         if wished == Some(true) || (wished == Some(false) && own) {
@@ -326,7 +332,7 @@ impl Pass<'_> {
             Err(stop @ Stop::Skipped(_)) => told(line, Health::Skipped, "", format!("left out: {stop}")),
             Err(Stop::Error(reason)) => told(line, Health::Failed, Reason::InvalidSpec.as_str(), reason),
             Ok(rendered) => {
-                let hash = if replaces(component) {
+                let hash = if component.is_immutable() {
                     line.template_hash.clone()
                 } else {
                     hash::whole(&rendered.template, &bound(component, self.resolved))
@@ -463,11 +469,6 @@ fn is_lost(component: &Component, prior: &ComponentStatus) -> bool {
         Lifetime::Either => prior.health != Health::Ready,
     };
     unfinished && !prior.uid.is_empty() && !prior.latched
-}
-
-/// What ends by itself is not changed while it runs, nor after.
-fn replaces(component: &Component) -> bool {
-    component.lifetime == Lifetime::Batch || component.driver().change() == Change::Replace
 }
 
 fn counted(tries: u32) -> Option<u32> {

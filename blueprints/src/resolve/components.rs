@@ -11,7 +11,7 @@ use super::references::Place;
 use super::{Analysis, Component, Retry};
 use crate::drivers::{self, Lifetime};
 use crate::duration;
-use crate::expr::{Expression, Text, Type, child_path, functions};
+use crate::expr::{Expression, Reference, Text, Type, child_path, functions};
 use crate::kinds;
 use crate::object::Gvk;
 use crate::openapi;
@@ -42,12 +42,21 @@ impl Analysis<'_> {
         let list = declared.for_each.as_ref().map(|source| self.list(source, &format!("{path}.forEach")));
         let place = Place::component(list.as_ref().map(|(_, each)| each.clone()));
         let template = declared.template.to_value();
-        let mut topics = self.expressions(&template, gvk.as_ref(), &format!("{path}.template"), &place);
+        let used = self.expressions(&template, gvk.as_ref(), &format!("{path}.template"), &place);
         self.reserved_fields(declared, path);
         self.rules(declared, gvk.as_ref(), path);
         let when = declared.when.as_ref().and_then(|when| self.condition(when, &format!("{path}.when"), &place));
         let retry = declared.retry.as_ref().map_or(Retry::default(), |r| self.retry(r, &format!("{path}.retry")));
-        topics.extend(self.bindings(declared, gvk.as_ref(), path));
+        let (mut uses, mut topics) = (BTreeSet::new(), self.bindings(declared, gvk.as_ref(), path));
+        for reference in used.iter().chain(when.iter().flat_map(|w| w.references())) {
+            match (reference.root(), reference.name()) {
+                ("topics", Some(name)) => drop(topics.insert(name.to_owned())),
+                ("components", Some(name)) if reference.path.get(2).map(String::as_str) != Some("name") => {
+                    uses.insert(name.to_owned());
+                }
+                _ => {}
+            }
+        }
         let lifetime = gvk.as_ref().map_or(Lifetime::Either, |g| lifetime_of(declared, &template, g));
         let component = Component {
             name: declared.name.clone(),
@@ -66,6 +75,7 @@ impl Analysis<'_> {
             status: declared.status.clone(),
             template,
             topics,
+            uses,
             wave: 0,
             hash: String::new(),
         };
@@ -75,11 +85,10 @@ impl Analysis<'_> {
         }
     }
 
-    /// The expressions of a template: their names, their types against the schema of the kind. Gives the topics that they
-    /// name.
-    fn expressions(&mut self, template: &Value, gvk: Option<&Gvk>, path: &str, place: &Place) -> BTreeSet<String> {
+    /// The expressions of a template: their names, their types against the schema of the kind. Gives what they refer to.
+    fn expressions(&mut self, template: &Value, gvk: Option<&Gvk>, path: &str, place: &Place) -> Vec<Reference> {
         let kind = gvk.map(|g| self.types.kind(g)).unwrap_or_default();
-        let mut topics = BTreeSet::new();
+        let mut used = Vec::new();
         for (field, value) in template.as_object().into_iter().flatten() {
             let schema = match field.as_str() {
                 "apiVersion" | "kind" => continue,
@@ -95,11 +104,10 @@ impl Analysis<'_> {
                     self.problems.add(Code::WrongType, at, reason);
                     self.bad.insert(at.to_owned());
                 }
-                let references = text.expressions().flat_map(|e| e.references());
-                topics.extend(references.filter(|r| r.root() == "topics").filter_map(|r| r.name().map(str::to_owned)));
+                used.extend(text.expressions().flat_map(|e| e.references()).cloned());
             });
         }
-        topics
+        used
     }
 
     /// A rule that must be a boolean.

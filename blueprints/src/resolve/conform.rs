@@ -236,6 +236,11 @@ impl Analysis<'_> {
     }
 }
 
+/// A template with what is known of it; what is not stays as it is written.
+pub(super) fn settled(template: &Value, scope: &dyn Fields) -> Value {
+    Keep { scope, bad: &HashSet::new(), root: "", below: Vec::new(), faults: Vec::new() }.render(template)
+}
+
 /// Renders what is known; what is not, or is wrong, stays as it is written.
 struct Keep<'a> {
     scope: &'a dyn Fields,

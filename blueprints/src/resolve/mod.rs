@@ -133,6 +133,8 @@ pub struct Component {
     pub template: Value,
     /// Topics that must be there first.
     pub topics: BTreeSet<String>,
+    /// Components whose outputs or status its expressions use. A child's name is known beforehand and makes no edge.
+    pub uses: BTreeSet<String>,
     /// How many components it waits for, one behind the other.
     pub wave: u32,
     /// Hash of the template and of what its ports are bound to, as far as that is settled before anything runs.
@@ -143,6 +145,11 @@ impl Component {
     /// Its driver.
     pub fn driver(&self) -> &'static dyn drivers::Component {
         drivers::of(&self.gvk.group, &self.gvk.kind)
+    }
+
+    /// Whether its child is never changed: what ends by itself is not changed while it runs, nor after.
+    pub fn is_immutable(&self) -> bool {
+        self.lifetime == Lifetime::Batch || self.driver().immutable()
     }
 
     /// Where its child is.
@@ -186,6 +193,14 @@ impl Resolved {
         self.topics.get(*self.topic_index.get(name)?)
     }
 
+    /// The object that a component describes, as far as it is settled before anything runs: what other components give
+    /// stays as it is written.
+    pub fn settled_object(&self, component: &Component) -> Value {
+        let scope = self.scope.within(component.each.as_ref(), None);
+        let rendered = conform::settled(&component.template, &scope);
+        template::wired(component, self, rendered, &bound(component, self)).object
+    }
+
     /// The dataset of this name.
     pub fn dataset(&self, name: &str) -> Option<&Dataset> {
         self.datasets.get(*self.dataset_index.get(name)?)
@@ -201,8 +216,12 @@ pub fn resolve(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolve
 }
 
 /// The same, where templates that the status knows to have been verified are not held against their kinds' schemas again.
-pub(crate) fn resolve_again(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolved, Vec<Problem>> {
-    let mut analysis = Analysis::of_pipeline(pipeline, blueprint, None);
+pub(crate) fn resolve_again(
+    pipeline: &Pipeline,
+    blueprint: &BlueprintSpec,
+    served: &Served,
+) -> Result<Resolved, Vec<Problem>> {
+    let mut analysis = Analysis::of_pipeline(pipeline, blueprint, Some(served));
     let lines = pipeline.status.iter().flat_map(|s| &s.components);
     analysis.verified = lines.map(|c| (c.name.as_str(), c.template_hash.as_str())).collect();
     finished(analysis.run())

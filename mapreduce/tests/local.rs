@@ -246,7 +246,8 @@ async fn what_is_wrong_is_said() {
     failed(&world.run(wordcount(no_bucket)).await, "InputNotFound", "there is no such bucket");
     let nothing = json!({"input": {"s3": {"uri": "s3://in/other"}}});
     failed(&world.run(wordcount(nothing)).await, "InputNotFound", "there are no objects");
-    let no_place = json!({"output": {"s3": {"uri": "s3://nowhere/counts", "ifExists": "Replace"}}});
+    let output = json!({"s3": {"uri": "s3://nowhere/counts", "ifExists": "Replace"}});
+    let no_place = json!({"output": output, "workspace": {"uri": "s3://scratch/ws"}});
     failed(&world.run(wordcount(no_place)).await, "OutputNotFound", "there is no such bucket");
     let command = json!({"map": {"operator": null, "command": ["cat"]}});
     failed(&world.run(wordcount(command)).await, "InvalidSpec", "spec.map.command is not available yet");

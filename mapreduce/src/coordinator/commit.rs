@@ -56,7 +56,7 @@ async fn replaced(context: &Context, place: &Place, manifest: &Manifest) -> Resu
 
 /// The objects in the output's place that are not of some job's workspace.
 pub(super) async fn others(context: &Context, place: &Place) -> Result<Vec<String>, StoreError> {
-    let workspaces = place.key(names::WORKSPACES);
+    let workspaces = place.below(names::WORKSPACES).prefix;
     let within = |key: &str| key.starts_with(&workspaces) || key.starts_with(&context.workspace.prefix);
     let there = place.store.list(&place.prefix).await?;
     Ok(there.into_iter().map(|object| object.key).filter(|key| !within(key)).collect())

@@ -16,14 +16,20 @@ use tributary_mapreduce::input::{MemoryTopics, Topics};
 use tributary_mapreduce::local::{self, LocalJob};
 use tributary_mapreduce::store::{DirStore, Place, Result, StoreResolver, Use};
 
+/// The bucket that is never there.
+pub const NOWHERE: &str = "nowhere";
+
 /// A directory whose subdirectories are buckets.
 #[derive(Clone)]
 pub struct Buckets(pub PathBuf);
 
 impl StoreResolver for Buckets {
-    fn resolve(&self, location: &S3Location, _: Use) -> Result<Place> {
+    fn resolve(&self, location: &S3Location, used_as: Use) -> Result<Place> {
         let path = location.uri.strip_prefix("s3://").unwrap();
         let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+        if used_as == Use::Output && bucket != NOWHERE {
+            fs::create_dir_all(self.0.join(bucket)).unwrap();
+        }
         Ok(Place::new(Arc::new(DirStore::new(self.0.join(bucket))), prefix))
     }
 }

@@ -5,7 +5,7 @@ use crate::job::{AttemptId, TaskId};
 /// The last object of an output; its content is a [`Success`](super::Success).
 pub const SUCCESS: &str = "_SUCCESS";
 /// Where the workspaces of jobs are, below the place that they write to, unless the job says otherwise.
-pub const WORKSPACES: &str = ".tributary/";
+pub const WORKSPACES: &str = ".tributary";
 /// Where the journal is in the workspace.
 pub const JOURNAL: &str = "journal/";
 /// Where the map tasks' output is in the workspace.

@@ -48,7 +48,9 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
     let next = next(world, now);
     match (next, before.run) {
         (Next::Run(run), None) => begin(world, run, now),
-        (Next::Run(run), Some(_)) if before.completion_time.is_some() => begin(world, run, now),
+        (Next::Run(run), Some(_)) if before.completion_time.is_some() || world.revisions.contains_key(&run) => {
+            begin(world, run, now)
+        }
         (Next::Run(run), Some(_)) if world.spec.concurrency_policy == ConcurrencyPolicy::Replace => {
             begin(world, run, now)
         }
@@ -58,7 +60,10 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
             plan.requeue = job::until(due, now);
             plan
         }
-        (Next::Never, None) => waits(world, Reason::SuspendedBySpec, "suspended by spec.suspend".into(), now),
+        (Next::Never, None) if world.spec.suspend => {
+            waits(world, Reason::SuspendedBySpec, "suspended by spec.suspend".into(), now)
+        }
+        (Next::Never, None) => waits(world, Reason::WaitingForSchedule, "the schedule has no further time".into(), now),
     }
 }
 

@@ -191,8 +191,7 @@ impl<'a> Pass<'a> {
             return;
         }
         let most = self.world.spec.max_parallel.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-        let mut created = 0;
-        for (node, attempt) in wanted {
+        for (created, (node, attempt)) in wanted.into_iter().enumerate() {
             if self.living >= most {
                 break;
             }
@@ -200,7 +199,6 @@ impl<'a> Pass<'a> {
                 self.later(Duration::ZERO);
                 break;
             }
-            created += 1;
             self.living += 1;
             self.create(node, attempt);
         }

@@ -226,8 +226,8 @@ impl Check<'_> {
             Some(fact) if FACTS.contains(&fact) => {}
             Some("outputs") => {
                 let at = if reference.root() == "steps" { 3 } else { 2 };
-                let all = self.spec.flows.iter().chain(&self.spec.finally);
-                let (Some(output), Some(step)) = (reference.path.get(at), all.skip(step).next()) else { return };
+                let mut all = self.spec.flows.iter().chain(&self.spec.finally);
+                let (Some(output), Some(step)) = (reference.path.get(at), all.nth(step)) else { return };
                 if !step.outputs.contains_key(output) {
                     let hint = nearest(output, step.outputs.keys().map(String::as_str));
                     let hint = hint.map(|h| format!(" (did you mean `{h}`?)")).unwrap_or_default();

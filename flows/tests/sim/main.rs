@@ -10,6 +10,7 @@ mod flaws;
 mod random;
 #[path = "../../../blueprints/tests/sim/rng.rs"]
 mod rng;
+mod runs;
 mod steps;
 
 /// Worlds a property is tried on; `TRIBUTARY_SIM_SEEDS` sets another number.

@@ -1,5 +1,8 @@
 //! One look at every step of a run: what came of it, what begins, what is to be deleted.
 
+mod make;
+mod outcome;
+
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
@@ -18,15 +21,13 @@ use tributary_crds::{JobFlowStatus, Reason, StepStatus, Timestamp, condition::tr
 
 use super::{
     frozen::{Frozen, Part, Step},
-    outputs::{self, Missing},
     ready::Ready,
     scope::{Live, Scope, Steps, byte},
     world::World,
 };
 use crate::{
-    expand, job,
+    job,
     names::{self, Which},
-    template::{self, Making},
     unit::{Ask, Failure, Is, View},
 };
 
@@ -358,54 +359,6 @@ impl<'a> Pass<'a> {
         self.note(key, false, status);
     }
 
-    fn succeeded(&mut self, i: usize, key: &str, job: &DynamicObject, is_item: bool) -> u8 {
-        let step = &self.frozen.steps[i];
-        if is_item || step.outputs.is_empty() {
-            return byte::SUCCEEDED;
-        }
-        match outputs::read(&step.outputs, self.world.pods.of(job)) {
-            Ok(found) => self.keep_outputs(i, found),
-            Err(missing) => self.no_outputs(key, job, missing),
-        }
-    }
-
-    fn keep_outputs(&mut self, i: usize, found: BTreeMap<String, tributary_crds::Any>) -> u8 {
-        self.output_bytes += json!(found).to_string().len();
-        if self.output_bytes > outputs::MOST_BYTES {
-            let message = format!("the outputs of the run have more than {} bytes together", outputs::MOST_BYTES);
-            self.failed_note(
-                &self.frozen.steps[i].name.clone(),
-                Failure::new(Reason::Rejected.as_str(), message),
-                None,
-            );
-            return byte::FAILED;
-        }
-        self.lives[i].outputs.replace(found);
-        byte::SUCCEEDED
-    }
-
-    fn no_outputs(&mut self, key: &str, job: &DynamicObject, missing: Missing) -> u8 {
-        let failed = match missing {
-            Missing::Value(message) => Failure::new("OutputMissing", message),
-            Missing::Pod => {
-                let ended = job::end(job).and_then(|e| e.at).unwrap_or(self.now);
-                let end = ended.checked_add(PATIENCE).unwrap_or(ended);
-                if let Some(left) = job::until(end, self.now) {
-                    self.later(left);
-                    self.living += 1;
-                    self.is_living(key, self.tries.get(key).copied().unwrap_or(0), job);
-                    return byte::RUNNING;
-                }
-                Failure::new(
-                    Reason::OutcomeLost.as_str(),
-                    "the Job is complete, but its pod, which had the outputs, is gone",
-                )
-            }
-        };
-        self.failed_note(key, failed, None);
-        byte::FAILED
-    }
-
     /// The step came to this; `items` is how many it has.
     fn ended(&mut self, i: usize, mut after: u8, items: Option<usize>) {
         let step = &self.frozen.steps[i];
@@ -423,138 +376,6 @@ impl<'a> Pass<'a> {
                 self.tries.remove(&key(&step.name, Some(n)));
             }
         }
-    }
-
-    /// A list an output, one value an item.
-    #[allow(clippy::type_complexity)]
-    fn item_outputs(
-        &self,
-        i: usize,
-        items: usize,
-    ) -> Result<BTreeMap<String, tributary_crds::Any>, (Box<DynamicObject>, Missing)> {
-        let step = &self.frozen.steps[i];
-        let mut lists: BTreeMap<String, Vec<Value>> = step.outputs.keys().map(|k| (k.clone(), Vec::new())).collect();
-        for n in 0..items {
-            let last = self.tries.get(&key(&step.name, Some(n))).copied().unwrap_or(0);
-            let name = |attempt| {
-                names::flow_job(
-                    self.world.name(),
-                    &step.name,
-                    Which { run: self.number, item: Some(n), attempt },
-                    step.stem,
-                )
-            };
-            let job = (last..=step.retry.limit).rev().find_map(|t| self.world.jobs.get(&name(t)));
-            let Some(job) = job else { continue };
-            let found = outputs::read(&step.outputs, self.world.pods.of(job));
-            for (output, value) in found.map_err(|missing| (Box::new(job.as_ref().clone()), missing))? {
-                lists.entry(output).or_default().push(value.0);
-            }
-        }
-        Ok(lists.into_iter().map(|(k, v)| (k, tributary_crds::Any(Value::Array(v)))).collect())
-    }
-
-    fn want(&mut self, i: usize, item: Option<(usize, &Value)>, attempt: u32, before: u8) -> u8 {
-        if self.mode != Mode::Held {
-            let item = item.map(|(n, v)| (n, v.clone()));
-            self.wanted.push(Wanted { step: i, item, attempt });
-        }
-        before
-    }
-
-    /// Lets units begin, in order, as far as there is room.
-    fn begin(&mut self) {
-        let most = self.frozen.spec.max_parallel.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-        let mut created = 0;
-        for wanted in std::mem::take(&mut self.wanted) {
-            if self.living >= most {
-                break;
-            }
-            if created == MOST_CREATED {
-                self.later(Duration::ZERO);
-                break;
-            }
-            match self.make(&wanted) {
-                Ok(job) => {
-                    created += 1;
-                    self.living += 1;
-                    self.create(&wanted, job);
-                }
-                Err(Stop::Skipped(_)) => self.lives[wanted.step].byte.set(byte::SKIPPED),
-                Err(Stop::Unknown(reason) | Stop::Error(reason)) => {
-                    self.fail(
-                        wanted.step,
-                        Failure::new(Reason::InvalidSpec.as_str(), format!("jobTemplate: {reason}")),
-                    );
-                }
-            }
-        }
-    }
-
-    fn create(&mut self, wanted: &Wanted, object: DynamicObject) {
-        let step = &self.frozen.steps[wanted.step];
-        let number = wanted.item.as_ref().map(|(n, _)| *n);
-        let key = key(&step.name, number);
-        let refusal = ObjectKey::of(&object).and_then(|k| refused(&self.world.refusals, &k));
-        if let Some(refusal) = refusal {
-            let failed = Failure::new(refusal.reason.as_str(), refusal.message.clone());
-            if refusal.reason == Reason::Rejected {
-                self.set(wanted.step, number, byte::FAILED);
-                self.failed_note(&key, failed, None);
-                return;
-            }
-            self.note(
-                &key,
-                true,
-                StepStatus { reason: failed.reason, message: failed.message, ..StepStatus::default() },
-            );
-        } else {
-            self.set(wanted.step, number, byte::RUNNING);
-            if wanted.attempt > 0 {
-                self.tries.insert(key.clone(), wanted.attempt);
-            }
-            let retries = (wanted.attempt > 0).then_some(wanted.attempt);
-            self.note(&key, false, StepStatus { retries, ..StepStatus::default() });
-        }
-        self.actions.push(Action::Create(Box::new(object)));
-    }
-
-    fn set(&mut self, i: usize, item: Option<usize>, to: u8) {
-        let Some(n) = item else { return self.lives[i].byte.set(to) };
-        self.lives[i].byte.set(byte::RUNNING);
-        let bytes = self.items.entry(self.frozen.steps[i].name.clone()).or_default();
-        if n < bytes.len() && bytes.is_ascii() {
-            bytes.replace_range(n..=n, &char::from(to).to_string());
-        }
-    }
-
-    fn make(&self, wanted: &Wanted) -> Result<DynamicObject, Stop> {
-        let step = &self.frozen.steps[wanted.step];
-        let item = wanted.item.as_ref().map(|(n, v)| (*n, v));
-        let spec = expand::expand(&step.template, &self.scope(item), step.for_each.is_some())?;
-        let which = Which { run: self.number, item: item.map(|(n, _)| n), attempt: wanted.attempt };
-        let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let mut annotations =
-            BTreeMap::from([label(keys::TEMPLATE_HASH, &step.hash), label(keys::ATTEMPT, &wanted.attempt.to_string())]);
-        annotations.extend(which.item.map(|n| label(keys::ITEM, &n.to_string())));
-        let making = Making {
-            owner: template::owner_of("JobFlow", &self.world.metadata),
-            namespace: self.world.namespace(),
-            name: names::flow_job(self.world.name(), &step.name, which, step.stem),
-            labels: BTreeMap::from([
-                label(keys::FLOW, self.world.name()),
-                label(keys::STEP, &step.name),
-                label(keys::RUN, &self.number.to_string()),
-            ]),
-            annotations,
-            globals: self.frozen.spec.global_params.as_ref(),
-            strict: self.frozen.spec.strict_compatibility,
-            volumes: &self.frozen.spec.share_volumes,
-            mounts: &step.mounts,
-            node: None,
-            deadline: step.deadline,
-        };
-        Ok(template::job(spec, &making))
     }
 
     pub(super) fn scope<'s>(&'s self, each: Option<(usize, &'s Value)>) -> Scope<'s> {
@@ -585,12 +406,6 @@ impl<'a> Pass<'a> {
 
     pub(super) fn later(&mut self, after: Duration) {
         self.requeue = Some(self.requeue.map_or(after, |r| r.min(after)));
-    }
-
-    /// The outputs of the run as they go into the status.
-    pub(super) fn outputs(&self) -> BTreeMap<String, BTreeMap<String, tributary_crds::Any>> {
-        let of = |l: &Live<'_>| (l.name.to_owned(), l.outputs.borrow().clone());
-        self.lives.iter().filter(|l| !l.outputs.borrow().is_empty()).map(of).collect()
     }
 
     /// The bytes of all steps.

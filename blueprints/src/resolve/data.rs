@@ -164,7 +164,8 @@ impl Analysis<'_> {
         if let (Some(wanted), Some(replicas)) = (wanted, replicas)
             && wanted > replicas
         {
-            let message = format!("{wanted} replicas must be in sync, but the topic has {replicas}: nothing could be written");
+            let message =
+                format!("{wanted} replicas must be in sync, but the topic has {replicas}: nothing could be written");
             self.problems.add(Code::BadTopicConfig, child_path(&format!("{path}.config"), KEY), message);
         }
     }

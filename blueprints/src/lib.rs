@@ -2,21 +2,26 @@
 //!
 //! Pure: no I/O, no clock, no environment, so that the CLI, the webhook and the operator decide alike.
 
+pub mod change;
+pub mod claims;
 pub mod drivers;
 pub mod duration;
 pub mod evaluate;
 pub mod expr;
 pub mod graph;
+mod kinds;
 pub mod object;
 pub mod openapi;
 pub mod plan;
 pub mod problem;
+pub mod records;
 pub mod resolve;
-mod schemas;
+pub mod revision;
 mod topicconfig;
 pub mod verify;
 pub mod world;
 
+pub use change::changes;
 pub use drivers::watched;
 pub use evaluate::evaluate;
 pub use problem::{Code, Origin, Problem};

@@ -1,5 +1,6 @@
 //! What is wrong with a blueprint or a Pipeline, in words that say where, why and what may have been meant.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use tributary_crds::ProblemStatus;
@@ -103,6 +104,8 @@ codes! {
     ClusterScoped,
     /// What is written cannot be read by the topic's or the reader's schema.
     IncompatibleSchema,
+    /// More components or edges than one Pipeline can have.
+    TooLarge,
 }
 
 impl fmt::Display for Code {
@@ -122,7 +125,7 @@ pub enum Origin {
 }
 
 /// One problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// The rule.
     pub code: Code,
@@ -157,14 +160,23 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Problems being found.
+/// Problems being found, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
-    pub(crate) list: Vec<Problem>,
+    list: Vec<Problem>,
+    seen: HashSet<Problem>,
     pub(crate) origin: Origin,
 }
 
 impl Problems {
+    pub(crate) fn of(origin: Origin) -> Self {
+        Self { origin, ..Self::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     pub(crate) fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
         self.suggest(code, path, message, None);
     }
@@ -180,10 +192,22 @@ impl Problems {
     }
 
     pub(crate) fn push(&mut self, problem: Problem) {
-        if !self.list.contains(&problem) {
+        if self.seen.insert(problem.clone()) {
             self.list.push(problem);
         }
     }
+
+    /// The problems ordered by path, the tenth element of a list after the second.
+    pub(crate) fn in_order(mut self) -> Vec<Problem> {
+        self.list.sort_by_cached_key(|p| (p.origin, steps(&p.path)));
+        self.list
+    }
+}
+
+/// The names and numbers of a path.
+fn steps(path: &str) -> Vec<(u64, String)> {
+    let parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_or_else(|_| (0, part.to_owned()), |n| (n, String::new()))).collect()
 }
 
 /// The candidate that `word` is most likely a slip of; `None` where none is near.
@@ -196,7 +220,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     };
     candidates
         .into_iter()
-        .filter(|c| *c != word)
+        // a distance is never less than the difference of the lengths
+        .filter(|c| *c != word && c.chars().count().abs_diff(word.chars().count()) <= limit)
         .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), c))
         .filter(|(distance, c)| *distance <= limit && *distance < c.chars().count())
         .min()
@@ -205,9 +230,9 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// ``there is none`` or ``there are `a`, `b` and 3 more``, for a message about an unknown name.
 pub(crate) fn listing<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
-    let shown: Vec<String> = names.iter().take(5).map(|n| format!("`{n}`")).collect();
-    match names.len() {
+    let mut names = names.into_iter();
+    let shown: Vec<String> = names.by_ref().take(5).map(|n| format!("`{n}`")).collect();
+    match shown.len() + names.count() {
         0 => "there is none".into(),
         1 => format!("there is only {}", shown[0]),
         n if n > 5 => format!("there are {} and {} more", shown.join(", "), n - 5),

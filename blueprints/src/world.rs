@@ -1,8 +1,10 @@
 //! What a decision is made from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kube::core::DynamicObject;
+use serde_json::Value;
 use tributary_crds::{BlueprintSpec, Pipeline, Reason};
 
 use crate::object::{Gvk, ObjectKey};
@@ -82,6 +84,8 @@ pub struct ServedKind {
     pub plural: String,
     /// Whether it is namespaced.
     pub namespaced: bool,
+    /// OpenAPI v3 schemas by version, without references to others; empty where they are not known.
+    pub schemas: BTreeMap<String, Arc<Value>>,
 }
 
 impl Served {
@@ -95,6 +99,35 @@ impl Served {
         self.get(&gvk.group, &gvk.kind).is_some_and(|k| k.versions.contains(&gvk.version))
     }
 
+    /// Adds the kind that a CustomResourceDefinition defines, with the schemas of its versions.
+    ///
+    /// # Errors
+    /// What is missing in it, where it is none.
+    pub fn add_definition(&mut self, crd: &Value) -> Result<(), String> {
+        let text = |pointer: &str| {
+            let found = crd.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            found.ok_or_else(|| format!("the field `{}` is missing", pointer[1..].replace('/', ".")))
+        };
+        let (group, kind) = (text("/spec/group")?, text("/spec/names/kind")?);
+        let served = |v: &&Value| v.get("served").and_then(Value::as_bool) != Some(false);
+        let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten().filter(served);
+        let mut found = ServedKind {
+            plural: text("/spec/names/plural")?,
+            namespaced: text("/spec/scope")? == "Namespaced",
+            ..ServedKind::default()
+        };
+        for version in versions {
+            let Some(name) = version.get("name").and_then(Value::as_str) else { continue };
+            found.versions.push(name.to_owned());
+            if let Some(schema) = version.pointer("/schema/openAPIV3Schema") {
+                found.schemas.insert(name.to_owned(), Arc::new(crate::openapi::structural(schema, crd)));
+            }
+        }
+        found.version = found.versions.first().cloned().ok_or("the field `spec.versions` is missing")?;
+        self.0.insert((group, kind), found);
+        Ok(())
+    }
+
     /// Adds a kind with one version.
     pub fn add(&mut self, gvk: &Gvk, plural: &str, namespaced: bool) {
         let kind = ServedKind {
@@ -102,6 +135,7 @@ impl Served {
             versions: vec![gvk.version.clone()],
             plural: plural.into(),
             namespaced,
+            schemas: BTreeMap::new(),
         };
         self.0.insert((gvk.group.clone(), gvk.kind.clone()), kind);
     }

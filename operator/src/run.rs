@@ -127,7 +127,7 @@ fn start(context: &Arc<Context>, args: &Run, term: &Stop) -> JoinSet<()> {
     let topics = Topics::new(clusters);
     controllers.spawn(controller::run(Arc::new(topics), context.clone(), workers, term.clone()));
     controllers.spawn(controller::run(Arc::new(JobFlows::default()), context.clone(), workers, term.clone()));
-    controllers.spawn(controller::run(Arc::new(JobTemplates::default()), context.clone(), workers, term.clone()));
+    controllers.spawn(controller::run(Arc::new(JobTemplates), context.clone(), workers, term.clone()));
     controllers.spawn(controller::run(Arc::new(DaemonJobs::default()), context.clone(), workers, term.clone()));
     controllers
 }

@@ -145,7 +145,8 @@ async fn daemon(nodes: usize) -> anyhow::Result<f64> {
     cluster::make_nodes((0..nodes).map(name)).await?;
     let start = Instant::now();
     ns.apply(&objects::daemon()).await?;
-    ns.wait("daemonjob", "everywhere", "some nodes to be done", |d| d["status"]["succeeded"].as_i64() > Some(10)).await?;
+    ns.wait("daemonjob", "everywhere", "some nodes to be done", |d| d["status"]["succeeded"].as_i64() > Some(10))
+        .await?;
     cluster::make_nodes((nodes..nodes + 20).map(name)).await?;
     cluster::remove_nodes((0..20).map(name)).await?;
     wait_until(|| async {

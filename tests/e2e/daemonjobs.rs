@@ -70,7 +70,8 @@ async fn a_node_that_fails_is_tried_again_and_told_and_a_new_run_begins_anew() -
     spec["run"] = json!(2);
     spec["template"]["spec"]["containers"][0]["command"] = json!(["true"]);
     ns.apply(&daemon("d", spec)).await?;
-    ns.wait("daemonjob", "d", "run 2 to succeed", |d| d["status"]["run"] == 2 && d["status"]["state"] == "Succeed").await?;
+    ns.wait("daemonjob", "d", "run 2 to succeed", |d| d["status"]["run"] == 2 && d["status"]["state"] == "Succeed")
+        .await?;
     let jobs = ns.list("jobs", "tributary.dev/daemonjob=d").await?;
     assert_eq!(jobs.len(), 1, "the old run's Jobs are gone");
     kubectl(&["-n", &ns.name, "delete", "daemonjob", "d", "--wait=false"]).await?;

@@ -76,7 +76,11 @@ async fn the_readmes_five_steps_run_in_order() -> anyhow::Result<()> {
     for (before, after) in [(1, 2), (1, 3), (2, 3), (4, 5), (2, 5)] {
         let pods = ns.list("pods", &format!("job-name=jobflow-example-job{before}")).await?;
         let state = &pods[0]["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"];
-        assert!(state.as_str().context("finishedAt")? <= begun(after).as_str(), "job{before} {} job{after}", ended(before));
+        assert!(
+            state.as_str().context("finishedAt")? <= begun(after).as_str(),
+            "job{before} {} job{after}",
+            ended(before)
+        );
     }
     let pod = &ns.list("pods", "job-name=jobflow-example-job1").await?[0];
     let env = pod["spec"]["containers"][0]["env"].to_string();
@@ -140,7 +144,10 @@ async fn a_failing_step_shows_its_last_words_and_other_branches_go_on() -> anyho
     let status = &flow["status"];
     assert_eq!(status["steps"], "fkss", "{status}");
     let message = status["message"].as_str().unwrap_or_default();
-    assert!(message.contains("bad") && message.contains("exit code 3") && message.contains("no such table: orders"), "{message}");
+    assert!(
+        message.contains("bad") && message.contains("exit code 3") && message.contains("no such table: orders"),
+        "{message}"
+    );
     assert_eq!(ns.kubectl(&["logs", "job/failing-error-handler"]).await?.trim(), "handled");
 
     // a pod that cannot start is told while it cannot
@@ -204,7 +211,10 @@ async fn suspended_resumed_stopped_and_run_again_from_the_failed_step() -> anyho
     ns.wait("jobflow", "f", "b to run", |f| f["status"]["steps"] == "sr").await?;
     spec["suspend"] = json!(true);
     ns.apply(&flow("f", spec.clone())).await?;
-    ns.wait("job", "f-b", "suspended", |j| j["spec"]["suspend"] == true && j["status"]["active"].as_i64().unwrap_or(0) == 0).await?;
+    ns.wait("job", "f-b", "suspended", |j| {
+        j["spec"]["suspend"] == true && j["status"]["active"].as_i64().unwrap_or(0) == 0
+    })
+    .await?;
     ns.wait("jobflow", "f", "Suspended", |f| f["status"]["state"] == "Suspended").await?;
     spec["suspend"] = json!(false);
     ns.apply(&flow("f", spec.clone())).await?;
@@ -218,7 +228,9 @@ async fn suspended_resumed_stopped_and_run_again_from_the_failed_step() -> anyho
     spec["run"] = json!(2);
     spec["flows"][1] = step("b", &["a"], "true");
     ns.apply(&flow("f", spec)).await?;
-    let again = ns.wait("jobflow", "f", "run 2 to succeed", |f| f["status"]["run"] == 2 && f["status"]["state"] == "Succeed").await?;
+    let again = ns
+        .wait("jobflow", "f", "run 2 to succeed", |f| f["status"]["run"] == 2 && f["status"]["state"] == "Succeed")
+        .await?;
     assert_eq!(again["status"]["history"][0]["state"], "Failed");
     let jobs = ns.list("jobs", "tributary.dev/jobflow=f").await?;
     let names: Vec<&str> = jobs.iter().filter_map(|j| j["metadata"]["name"].as_str()).collect();

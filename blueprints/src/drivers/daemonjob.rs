@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::{GROUP, Health, StatusRules, VERSION};
 
 use super::conditions::count;
-use super::{Change, Component, Lifetime, Port, Ports, Report, jobflow, pods, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, jobflow, pods, set_spec_suspend, spec_suspend};
 use crate::expr::Type;
 
 pub(super) struct DaemonJobDriver;
@@ -53,8 +53,8 @@ impl Component for DaemonJobDriver {
         report
     }
 
-    fn change(&self) -> Change {
-        Change::Replace
+    fn immutable(&self) -> bool {
+        true
     }
 
     fn suspended(&self, object: &Value) -> Option<bool> {

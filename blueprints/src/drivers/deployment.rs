@@ -5,7 +5,8 @@ use serde_json::Value;
 use tributary_crds::{Health, StatusRules};
 
 use super::conditions::{condition, count, up_to_date};
-use super::{Change, Component, Lifetime, Port, Ports, Report, object_at, pods};
+use super::{Component, Lifetime, Port, Ports, Report, object_at, pods};
+use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -66,8 +67,15 @@ impl Component for DeploymentDriver {
         report
     }
 
-    fn change(&self) -> Change {
-        Change::InPlace
+    fn change(&self, old: &Value, new: &Value) -> Change {
+        let differs = |pointer: &str| old.pointer(pointer) != new.pointer(pointer);
+        if differs("/spec/selector") {
+            Change::new(Effect::Replace, "spec.selector of a Deployment cannot be changed")
+        } else if differs("/spec/template") {
+            Change::new(Effect::Restart, "its pods are replaced one after the other")
+        } else {
+            Change::new(Effect::InPlace, "its pods go on")
+        }
     }
 
     fn suspended(&self, object: &Value) -> Option<bool> {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::{Health, StatusRules};
 
 use super::conditions::{Seen, condition, up_to_date};
-use super::{Change, Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
 use crate::expr::scope::OneName;
 use crate::expr::{Expression, functions};
 use crate::object::field;
@@ -40,10 +40,6 @@ impl Component for Generic {
             Some(rules) => by_rules(child, rules),
             None => by_convention(child),
         }
-    }
-
-    fn change(&self) -> Change {
-        Change::InPlace
     }
 
     /// Only where the object itself has the field: other kinds would refuse it.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::{Health, StatusRules};
 
 use super::conditions::{condition, count, percent, text};
-use super::{Change, Component, Lifetime, Port, Ports, Report, pods, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, pods, set_spec_suspend, spec_suspend};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -71,8 +71,8 @@ impl Component for JobDriver {
         report
     }
 
-    fn change(&self) -> Change {
-        Change::Replace
+    fn immutable(&self) -> bool {
+        true
     }
 
     fn has_ttl(&self) -> bool {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tributary_crds::{GROUP, Health, StatusRules, VERSION};
 
 use super::conditions::{condition, text, up_to_date};
-use super::{Change, Component, Lifetime, Port, Ports, Report, pods, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, pods, set_spec_suspend, spec_suspend};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -35,7 +35,7 @@ impl Component for JobFlowDriver {
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {
-        vec![("run", Type::Int), ("steps", Type::Map(Box::new(Type::Map(Box::new(Type::Dyn)))))]
+        vec![("run", Type::Int), ("steps", Type::map(Type::map(Type::Dyn)))]
     }
 
     fn max_name(&self) -> usize {
@@ -62,8 +62,8 @@ impl Component for JobFlowDriver {
         report
     }
 
-    fn change(&self) -> Change {
-        Change::Replace
+    fn immutable(&self) -> bool {
+        true
     }
 
     fn has_ttl(&self) -> bool {

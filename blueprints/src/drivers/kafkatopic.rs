@@ -6,7 +6,7 @@ use tributary_crds::{Health, StatusRules};
 
 use super::conditions::{condition, up_to_date};
 use super::topic::kafka_name;
-use super::{Change, Component, Lifetime, Port, Ports, Report};
+use super::{Component, Lifetime, Port, Ports, Report};
 use crate::expr::Type;
 
 /// Driver of KafkaTopic.
@@ -68,9 +68,5 @@ impl Component for KafkaTopicDriver {
             report.outputs.insert("topicName".into(), name.into());
         }
         report
-    }
-
-    fn change(&self) -> Change {
-        Change::InPlace
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use tributary_crds::{API_VERSION, Format, GROUP, Health, S3Connection, StatusRules, VERSION};
 
 use super::conditions::{Seen, condition, count, percent, text, up_to_date};
-use super::{Change, Component, Direction, Lifetime, Port, Ports, Report, Target, fill, object_at};
+use super::{Component, Direction, Lifetime, Port, Ports, Report, Target, fill, object_at};
 use super::{set_spec_suspend, spec_suspend};
 use crate::expr::Type;
 use crate::object::field;
@@ -95,8 +95,8 @@ impl Component for MapReduceJobDriver {
         report
     }
 
-    fn change(&self) -> Change {
-        Change::Replace
+    fn immutable(&self) -> bool {
+        true
     }
 
     fn has_ttl(&self) -> bool {

@@ -9,6 +9,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use tributary_crds::{Health, StatusRules, Timestamp};
 
+use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::Gvk;
 use crate::resolve::{Dataset, Topic};
@@ -84,8 +85,20 @@ pub trait Component: Sync {
     /// How the child is, from its own data.
     fn observe(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> Report;
 
-    /// What a changed template needs.
-    fn change(&self) -> Change;
+    /// Whether the object is never changed: an edit deletes it and creates it anew.
+    fn immutable(&self) -> bool {
+        false
+    }
+
+    /// What an edit of the object comes to. `old` and `new` are the object before and after it; fields that the template
+    /// does not say may be missing in `new`.
+    fn change(&self, _old: &Value, _new: &Value) -> Change {
+        if self.immutable() {
+            Change::new(Effect::Replace, "objects of this kind are made once")
+        } else {
+            Change::new(Effect::InPlace, "its own controller takes the edit up")
+        }
+    }
 
     /// Whether the kind deletes itself by `spec.ttlSecondsAfterFinished`. The operator then takes that over, since an
     /// outcome must be known before its object goes.
@@ -111,15 +124,6 @@ pub enum Lifetime {
     Stream,
     /// Not known beforehand: either will do.
     Either,
-}
-
-/// What a changed template needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The object is changed.
-    InPlace,
-    /// The object is deleted and created again.
-    Replace,
 }
 
 /// Which way a port goes.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::{GROUP, Health, StatusRules, VERSION};
 
 use super::conditions::{condition, text, up_to_date};
-use super::{Change, Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -63,10 +63,6 @@ impl Component for TopicDriver {
             }
         }
         report
-    }
-
-    fn change(&self) -> Change {
-        Change::InPlace
     }
 
     fn suspended(&self, object: &Value) -> Option<bool> {

@@ -9,12 +9,13 @@ use tributary_crds::{Any, ComponentStatus, Health, Reason, Timestamp, names};
 
 use super::child::{self, ATTEMPT, Ownership, TTL, WAVE, annotation, ownership};
 use super::pass::Pass;
-use crate::drivers::{Change, Lifetime, Report};
+use crate::change::Effect;
+use crate::drivers::{Lifetime, Report};
 use crate::expr::Stop;
 use crate::graph::Wait;
 use crate::object::ObjectKey;
 use crate::resolve::scope::ComponentNode;
-use crate::resolve::template::{self, Missing, Rendered};
+use crate::resolve::template::{self, Rendered};
 use crate::resolve::{Component, bound, hash};
 use crate::world::Verb;
 
@@ -151,7 +152,7 @@ impl Pass<'_> {
             let message = format!("{} is being deleted{}", key.name, finalizers(child));
             return told(line, Health::Pending, Reason::WaitingForChildren.as_str(), message);
         }
-        let outdated = replaces(component) && annotation(child, names::TEMPLATE_HASH) != Some(&line.template_hash);
+        let outdated = component.is_immutable() && annotation(child, names::TEMPLATE_HASH) != Some(&line.template_hash);
         let retried = child::attempt(child) < tries;
         if outdated || retried {
             self.delete(child, key);
@@ -181,9 +182,9 @@ impl Pass<'_> {
         let retry = component.retry;
         let attempt = child::attempt(child);
         if report.finished && report.health == Health::Failed && attempt < retry.limit {
-            return self.retried(line, report, attempt, component, child, key);
+            return self.retried(line, report, attempt, component);
         }
-        let changed = if report.finished { None } else { self.adjusted(index, child) };
+        let changed = if report.finished { None } else { self.adjusted(index, child, key) };
         line.latched = report.finished && component.lifetime != Lifetime::Stream;
         line.percent = report.percent;
         let outputs = report.outputs.into_iter().filter(|(_, v)| v.to_string().len() <= MAX_OUTPUT);
@@ -198,15 +199,15 @@ impl Pass<'_> {
         self.refused(line, key, Verb::Apply)
     }
 
-    /// A failed child that may be tried again: after a pause it is deleted, and a later pass creates the next.
+    /// A failed child that may be tried again. After a pause the status counts the retry; a pass that sees it counted
+    /// deletes the child, and a later one creates the next. Counted afterwards, the retry would be forgotten where the
+    /// write of the status is lost, since the child that carried the number is gone.
     fn retried(
         &mut self,
         mut line: ComponentStatus,
         report: Report,
         attempt: u32,
         component: &Component,
-        child: &DynamicObject,
-        key: &ObjectKey,
     ) -> ComponentStatus {
         let (next, limit) = (attempt + 1, component.retry.limit);
         let words = if report.message.is_empty() { report.reason } else { report.message };
@@ -218,17 +219,16 @@ impl Pass<'_> {
                 told(line, Health::Progressing, "Retrying", message)
             }
             None => {
-                self.delete(child, key);
                 line.uid = String::new();
                 line.retries = counted(next);
-                let line = told(line, Health::Pending, "Retrying", format!("retry {next} of {limit}: {words}"));
-                self.refused(line, key, Verb::Delete)
+                self.look_again(Duration::ZERO);
+                told(line, Health::Pending, "Retrying", format!("retry {next} of {limit}: {words}"))
             }
         }
     }
 
     /// Applies what may be changed in place, and what stops the child or lets it go. `None` where nothing is to be done.
-    fn adjusted(&mut self, index: usize, child: &DynamicObject) -> Option<Result<(), String>> {
+    fn adjusted(&mut self, index: usize, child: &DynamicObject, key: &ObjectKey) -> Option<Result<(), String>> {
         let component = &self.resolved.components[index];
         let driver = component.driver();
         let stopped = driver.suspended(&child.data);
@@ -238,7 +238,7 @@ impl Pass<'_> {
             let wanted = own || self.world.pipeline.spec.suspend;
             if wanted != stopped && self.may_turn(index, wanted) { wanted } else { stopped }
         });
-        if replaces(component) {
+        if component.is_immutable() {
             if wished == stopped {
                 return None;
             }
@@ -259,6 +259,11 @@ impl Pass<'_> {
         let hash = hash::whole(&rendered.template, &bound(component, self.resolved));
         if annotation(child, names::TEMPLATE_HASH) == Some(&hash) && wished == stopped {
             return None;
+        }
+        let changed = component.driver().change(&child.data, &rendered.object);
+        if annotation(child, names::TEMPLATE_HASH) != Some(&hash) && changed.effect == Effect::Replace {
+            self.delete(child, key);
+            return Some(Ok(()));
         }
         let mut object = self.complete(component, rendered, &hash, child::attempt(child));
         if wished == Some(true) || (wished == Some(false) && own) {
@@ -309,8 +314,12 @@ impl Pass<'_> {
                     format!("{key} was deleted before its outcome was seen; a greater spec.run starts it again");
                 return told(line, Health::Failed, Reason::OutcomeLost.as_str(), message);
             }
+            // counted before the next is created, as in `retried`
             tries += 1;
             line.retries = counted(tries);
+            self.look_again(Duration::ZERO);
+            let message = format!("{key} was deleted before its outcome was seen");
+            return told(line, Health::Pending, "Retrying", message);
         }
         if self.world.pipeline.spec.suspend {
             return told(line, Health::Pending, Reason::SuspendedBySpec.as_str(), "begins when spec.suspend is false");
@@ -323,7 +332,7 @@ impl Pass<'_> {
             Err(stop @ Stop::Skipped(_)) => told(line, Health::Skipped, "", format!("left out: {stop}")),
             Err(Stop::Error(reason)) => told(line, Health::Failed, Reason::InvalidSpec.as_str(), reason),
             Ok(rendered) => {
-                let hash = if replaces(component) {
+                let hash = if component.is_immutable() {
                     line.template_hash.clone()
                 } else {
                     hash::whole(&rendered.template, &bound(component, self.resolved))
@@ -338,7 +347,7 @@ impl Pass<'_> {
 
     fn rendered(&self, component: &Component) -> Result<Rendered, Stop> {
         let scope = self.resolved.scope.within(component.each.as_ref(), Some(&self.nodes));
-        template::object(component, self.resolved, &scope, Missing::Stop)
+        template::object(component, self.resolved, &scope)
     }
 
     /// The object with its labels, annotations and owner.
@@ -460,11 +469,6 @@ fn is_lost(component: &Component, prior: &ComponentStatus) -> bool {
         Lifetime::Either => prior.health != Health::Ready,
     };
     unfinished && !prior.uid.is_empty() && !prior.latched
-}
-
-/// What ends by itself is not changed while it runs, nor after.
-fn replaces(component: &Component) -> bool {
-    component.lifetime == Lifetime::Batch || component.driver().change() == Change::Replace
 }
 
 fn counted(tries: u32) -> Option<u32> {

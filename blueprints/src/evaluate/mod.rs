@@ -40,7 +40,7 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
     }
     match blueprint_of(pipeline, world.blueprint.as_ref()) {
         None => draft.no_blueprint(),
-        Some(blueprint) => match resolve_again(pipeline, blueprint) {
+        Some(blueprint) => match resolve_again(pipeline, blueprint, &world.served) {
             Err(problems) => draft.invalid(&problems),
             Ok(resolved) => draft.run(&resolved),
         },

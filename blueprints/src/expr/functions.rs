@@ -101,7 +101,7 @@ pub(super) fn call(name: &str, is_method: bool, args: &[Cow<'_, Value>]) -> Resu
     })
 }
 
-fn arity(function: &Function) -> String {
+pub(super) fn arity(function: &Function) -> String {
     if function.min == function.max {
         function.min.to_string()
     } else {

@@ -1,14 +1,15 @@
 //! Expressions: `${...}` in the strings of a blueprint, and the rules of `when`, `forEach` and `status`.
 //!
-//! The language is CEL over JSON values, for the functions that [`functions`] lists. Parser and evaluator are our own:
-//! both must be bounded in stack and time on whatever a user writes, and evaluation must tell "not known yet" from
-//! "wrong". Tests hold them against the `cel` crate.
+//! The language is CEL over JSON values, for the functions that [`functions`] lists. Parser, type checker and evaluator
+//! are our own: all must be bounded in stack and time on whatever a user writes, and evaluation must tell "not known yet"
+//! from "wrong". Tests hold them against the `cel` crate.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 mod ast;
+mod check;
 mod eval;
 pub mod functions;
 mod lexer;
@@ -16,13 +17,16 @@ mod number;
 mod parse;
 mod refs;
 pub mod scope;
+mod show;
+mod signatures;
 mod text;
 mod types;
 
+pub use check::{Fault, FaultKind};
 pub use refs::Reference;
 pub use scope::{Fields, Node, value_at};
 pub use text::{Text, child_path, texts_of};
-pub use types::Type;
+pub use types::{Shape, Type};
 
 /// Why an expression is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +122,12 @@ impl Expression {
     /// The functions that it calls, operators left out: name, and whether it is called on a value.
     pub fn functions(&self) -> Vec<(&str, bool)> {
         refs::functions(&self.ast)
+    }
+
+    /// The type of its value where names have these types, and what can have no value at all. Names that the scope does
+    /// not know are let through.
+    pub fn check(&self, scope: &dyn Fn(&str) -> Option<Type>) -> (Type, Vec<Fault>) {
+        check::check(&self.ast, scope)
     }
 
     /// Its value in a scope.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-/// The type of a value.
+/// The type of a value. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Type {
     /// Not known: anything goes.
@@ -22,30 +23,41 @@ pub enum Type {
     /// A string.
     String,
     /// A list of one type.
-    List(Box<Type>),
-    /// An object of any keys, its values of one type.
-    Map(Box<Type>),
-    /// An object of these fields.
-    Object(BTreeMap<String, Type>),
+    List(Arc<Type>),
+    /// An object.
+    Object(Arc<Shape>),
+}
+
+/// The fields of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// The fields that are known by name.
+    pub fields: BTreeMap<String, Type>,
+    /// The type of all others; `None` where there are none.
+    pub others: Option<Type>,
 }
 
 impl Type {
     /// A list.
     pub fn list(of: Type) -> Self {
-        Self::List(Box::new(of))
+        Self::List(Arc::new(of))
     }
 
-    /// An object of known fields.
-    pub fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Type)>) -> Self {
-        Self::Object(fields.into_iter().map(|(name, type_)| (name.to_owned(), type_)).collect())
+    /// An object of any keys, its values of one type.
+    pub fn map(of: Type) -> Self {
+        Self::Object(Arc::new(Shape { fields: BTreeMap::new(), others: Some(of) }))
     }
 
-    /// The type that an OpenAPI v3 (or JSON) schema describes.
+    /// An object of these fields and no others.
+    pub fn object<N: Into<String>>(fields: impl IntoIterator<Item = (N, Type)>) -> Self {
+        let fields = fields.into_iter().map(|(name, type_)| (name.into(), type_)).collect();
+        Self::Object(Arc::new(Shape { fields, others: None }))
+    }
+
+    /// The type that an OpenAPI v3 schema describes.
     pub fn of_schema(schema: &Value) -> Self {
-        if schema.get("x-kubernetes-int-or-string").and_then(Value::as_bool) == Some(true) {
-            return Self::Dyn;
-        }
-        if schema.get("nullable").and_then(Value::as_bool) == Some(true) {
+        let flag = |name: &str| schema.get(name).and_then(Value::as_bool) == Some(true);
+        if flag("x-kubernetes-int-or-string") || flag("nullable") {
             return Self::Dyn;
         }
         match schema.get("type").and_then(Value::as_str) {
@@ -54,44 +66,96 @@ impl Type {
             Some("number") => Self::Double,
             Some("string") => Self::String,
             Some("array") => Self::list(schema.get("items").map_or(Self::Dyn, Self::of_schema)),
-            Some("object") => match schema.get("properties").and_then(Value::as_object) {
-                Some(fields) => Self::Object(fields.iter().map(|(k, v)| (k.clone(), Self::of_schema(v))).collect()),
-                None => match schema.get("additionalProperties").filter(|a| a.is_object()) {
-                    Some(values) => Self::Map(Box::new(Self::of_schema(values))),
-                    None => Self::Dyn,
-                },
-            },
+            Some("object") => Self::of_object(schema, flag("x-kubernetes-preserve-unknown-fields")),
             _ => Self::Dyn,
         }
     }
 
-    /// Whether a value of this type may stand where `wanted` is asked for.
+    fn of_object(schema: &Value, keeps_unknown: bool) -> Self {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let others = match schema.get("additionalProperties") {
+            Some(Value::Bool(false)) => None,
+            Some(others @ Value::Object(_)) => Some(Self::of_schema(others)),
+            Some(_) => Some(Self::Dyn),
+            None => (keeps_unknown || properties.is_none()).then_some(Self::Dyn),
+        };
+        let fields = properties.into_iter().flatten().map(|(k, v)| (k.clone(), Self::of_schema(v))).collect();
+        Self::Object(Arc::new(Shape { fields, others }))
+    }
+
+    /// The type of a value.
+    pub fn of_value(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(_) => Self::Bool,
+            Value::Number(n) if n.is_f64() => Self::Double,
+            Value::Number(_) => Self::Int,
+            Value::String(_) => Self::String,
+            Value::Array(items) => Self::list(items.iter().map(Self::of_value).reduce(Self::join).unwrap_or_default()),
+            Value::Object(object) => Self::object(object.iter().map(|(k, v)| (k.clone(), Self::of_value(v)))),
+        }
+    }
+
+    /// The type of what is one or the other.
+    pub fn join(self, other: Type) -> Type {
+        match (self, other) {
+            (a, b) if a == b => a,
+            (Self::List(a), Self::List(b)) => Self::list(Type::clone(&a).join(Type::clone(&b))),
+            _ => Self::Dyn,
+        }
+    }
+
+    /// Whether a value of this type may be one of type `wanted`.
     pub fn fits(&self, wanted: &Type) -> bool {
         match (self, wanted) {
             (Self::Dyn, _) | (_, Self::Dyn) => true,
             // a whole number is a number
             (Self::Int, Self::Double) => true,
-            (Self::List(a), Self::List(b)) | (Self::Map(a), Self::Map(b)) => a.fits(b),
-            (Self::Object(a), Self::Object(b)) => a.iter().all(|(k, t)| b.get(k).is_none_or(|u| t.fits(u))),
-            (Self::Object(fields), Self::Map(of)) => fields.values().all(|t| t.fits(of)),
-            (Self::Map(of), Self::Object(fields)) => fields.values().all(|t| of.fits(t)),
+            (Self::List(a), Self::List(b)) => a.fits(b),
+            (Self::Object(a), Self::Object(b)) => a.fields.iter().all(|(k, t)| match (b.fields.get(k), &b.others) {
+                (Some(wanted), _) | (None, Some(wanted)) => t.fits(wanted),
+                (None, None) => false,
+            }),
             (a, b) => a == b,
+        }
+    }
+
+    /// Whether two values of these types may be equal, or one be among others of the other type.
+    pub fn comparable(&self, other: &Type) -> bool {
+        match (self, other) {
+            (Self::Dyn | Self::Null, _) | (_, Self::Dyn | Self::Null) => true,
+            (Self::Int | Self::Double, Self::Int | Self::Double) => true,
+            (Self::List(a), Self::List(b)) => a.comparable(b),
+            (Self::Object(_), Self::Object(_)) => true,
+            (a, b) => a == b,
+        }
+    }
+
+    /// With its article, for a message: `an integer`, `a list of strings`.
+    pub fn with_article(&self) -> String {
+        let article = if matches!(self, Self::Int | Self::Object(_)) { "an" } else { "a" };
+        match self {
+            Self::Dyn => "any value".into(),
+            Self::Null => "null".into(),
+            _ => format!("{article} {self}"),
         }
     }
 }
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dyn => f.write_str("any"),
-            Self::Null => f.write_str("null"),
-            Self::Bool => f.write_str("boolean"),
-            Self::Int => f.write_str("integer"),
-            Self::Double => f.write_str("number"),
-            Self::String => f.write_str("string"),
-            Self::List(of) => write!(f, "list of {of}"),
-            Self::Map(of) => write!(f, "object of {of}"),
-            Self::Object(_) => f.write_str("object"),
-        }
+        f.write_str(match self {
+            Self::Dyn => "any",
+            Self::Null => "null",
+            Self::Bool => "boolean",
+            Self::Int => "integer",
+            Self::Double => "number",
+            Self::String => "string",
+            Self::Object(_) => "object",
+            Self::List(of) => match **of {
+                Self::Dyn | Self::Null => "list",
+                _ => return write!(f, "list of {of}s"),
+            },
+        })
     }
 }

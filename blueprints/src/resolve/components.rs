@@ -1,18 +1,20 @@
 //! Components: one each, or one an item of `forEach`; their templates, conditions and retries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
 use tributary_crds::{Component as Declared, Retry as DeclaredRetry, names};
 
-use super::names::label_fault;
+use super::names::{label_fault, label_value_fault};
 use super::references::Place;
 use super::{Analysis, Component, Retry};
 use crate::drivers::{self, Lifetime};
 use crate::duration;
-use crate::expr::{child_path, functions, texts_of};
+use crate::expr::{Expression, Reference, Text, Type, child_path, functions};
+use crate::kinds;
 use crate::object::Gvk;
+use crate::openapi;
 use crate::problem::{Code, listing, nearest};
 
 /// Components that a `forEach` may make.
@@ -37,22 +39,25 @@ impl Analysis<'_> {
 
     fn component(&mut self, declared: &Declared, path: &str, finally: bool) {
         let gvk = self.kind_of(declared, path);
-        let place = Place::component(declared.for_each.is_some());
-        let mut topics = BTreeSet::new();
-        texts_of(&declared.template.to_value(), &format!("{path}.template"), &mut |at, source| {
-            if let Some(text) = self.parsed_text(source, at, place) {
-                topics.extend(text.expressions().flat_map(|e| {
-                    let named = e.references().iter().filter(|r| r.root() == "topics");
-                    named.filter_map(|r| r.name().map(str::to_owned)).collect::<Vec<_>>()
-                }));
-            }
-        });
+        let list = declared.for_each.as_ref().map(|source| self.list(source, &format!("{path}.forEach")));
+        let place = Place::component(list.as_ref().map(|(_, each)| each.clone()));
+        let template = declared.template.to_value();
+        let used = self.expressions(&template, gvk.as_ref(), &format!("{path}.template"), &place);
         self.reserved_fields(declared, path);
-        self.rules(declared, path);
-        let when = declared.when.as_ref().and_then(|w| self.parsed_rule(w, &format!("{path}.when"), place));
+        self.rules(declared, gvk.as_ref(), path);
+        let when = declared.when.as_ref().and_then(|when| self.condition(when, &format!("{path}.when"), &place));
         let retry = declared.retry.as_ref().map_or(Retry::default(), |r| self.retry(r, &format!("{path}.retry")));
-        topics.extend(self.bindings(declared, gvk.as_ref(), path));
-        let lifetime = gvk.as_ref().map_or(Lifetime::Either, |g| lifetime_of(declared, g));
+        let (mut uses, mut topics) = (BTreeSet::new(), self.bindings(declared, gvk.as_ref(), path));
+        for reference in used.iter().chain(when.iter().flat_map(|w| w.references())) {
+            match (reference.root(), reference.name()) {
+                ("topics", Some(name)) => drop(topics.insert(name.to_owned())),
+                ("components", Some(name)) if reference.path.get(2).map(String::as_str) != Some("name") => {
+                    uses.insert(name.to_owned());
+                }
+                _ => {}
+            }
+        }
+        let lifetime = gvk.as_ref().map_or(Lifetime::Either, |g| lifetime_of(declared, &template, g));
         let component = Component {
             name: declared.name.clone(),
             base: declared.name.clone(),
@@ -68,14 +73,65 @@ impl Analysis<'_> {
             when,
             retry,
             status: declared.status.clone(),
-            template: declared.template.to_value(),
+            template,
             topics,
+            uses,
             wave: 0,
             hash: String::new(),
         };
-        match &declared.for_each {
-            Some(source) => self.items(source, component),
-            None => self.resolved.components.push(component),
+        match (&declared.for_each, list) {
+            (Some(source), Some((rule, _))) => self.items(source, rule, component),
+            _ => self.resolved.components.push(component),
+        }
+    }
+
+    /// The expressions of a template: their names, their types against the schema of the kind. Gives what they refer to.
+    fn expressions(&mut self, template: &Value, gvk: Option<&Gvk>, path: &str, place: &Place) -> Vec<Reference> {
+        let kind = gvk.map(|g| self.types.kind(g)).unwrap_or_default();
+        let mut used = Vec::new();
+        for (field, value) in template.as_object().into_iter().flatten() {
+            let schema = match field.as_str() {
+                "apiVersion" | "kind" => continue,
+                "metadata" => Some(kinds::metadata()),
+                _ => kind.schema.as_deref().and_then(|s| s.pointer("/properties")?.get(field)),
+            };
+            openapi::strings(value, schema, &child_path(path, field), &mut |at, source, schema| {
+                let Some((text, type_)) = self.parsed_text(source, at, place) else {
+                    self.bad.insert(at.to_owned());
+                    return;
+                };
+                if let Some(reason) = schema.and_then(|s| openapi::misfit(&type_, s)) {
+                    self.problems.add(Code::WrongType, at, reason);
+                    self.bad.insert(at.to_owned());
+                }
+                used.extend(text.expressions().flat_map(|e| e.references()).cloned());
+            });
+        }
+        used
+    }
+
+    /// A rule that must be a boolean.
+    fn condition(&mut self, source: &str, path: &str, place: &Place) -> Option<Expression> {
+        let (rule, type_) = self.parsed_rule(source, path, place)?;
+        if type_.fits(&Type::Bool) {
+            return Some(rule);
+        }
+        let message = format!("must be a boolean, but `{}` is {}", rule.source(), type_.with_article());
+        self.problems.add(Code::WrongType, path, message);
+        None
+    }
+
+    /// The rule of a `forEach`, and the type of its items.
+    fn list(&mut self, source: &str, path: &str) -> (Option<Expression>, Type) {
+        match self.parsed_rule(source, path, &Place::STATIC) {
+            Some((rule, Type::List(of))) => (Some(rule), Type::clone(&of)),
+            Some((rule, Type::Dyn)) => (Some(rule), Type::Dyn),
+            Some((rule, other)) => {
+                let message = format!("must be a list, but `{}` is {}", rule.source(), other.with_article());
+                self.problems.add(Code::WrongType, path, message);
+                (None, Type::Dyn)
+            }
+            None => (None, Type::Dyn),
         }
     }
 
@@ -106,32 +162,22 @@ impl Analysis<'_> {
     /// newcomers may not.
     fn known_kind(&mut self, gvk: &Gvk, path: &str) -> bool {
         let ours = gvk.group == tributary_crds::GROUP;
-        let known: Vec<String> = if ours {
-            crate::schemas::kinds().into_iter().map(str::to_owned).collect()
+        let mut known: BTreeMap<String, bool> = if ours {
+            kinds::kinds().into_iter().map(|kind| (kind.to_owned(), true)).collect()
         } else {
-            match self.served {
-                Some(served) => {
-                    served.0.keys().filter(|(group, _)| *group == gvk.group).map(|(_, k)| k.clone()).collect()
-                }
-                None => drivers::ALL.iter().filter(|d| d.group() == gvk.group).map(|d| d.kind().to_owned()).collect(),
-            }
+            kinds::of_every_cluster(&gvk.group).map(|(kind, namespaced)| (kind.to_owned(), namespaced)).collect()
         };
-        let closed = ours || (self.served.is_some() && (!gvk.group.contains('.') || gvk.group.ends_with(".k8s.io")));
-        let names = || known.iter().map(String::as_str);
-        if closed && !known.is_empty() && !known.contains(&gvk.kind) {
+        let served = self.served.iter().flat_map(|s| &s.0).filter(|((group, _), _)| !ours && *group == gvk.group);
+        known.extend(served.map(|((_, kind), of)| (kind.clone(), of.namespaced)));
+        let closed = ours || !gvk.group.contains('.') || gvk.group.ends_with(".k8s.io");
+        let names = || known.keys().map(String::as_str);
+        if closed && !known.is_empty() && !known.contains_key(&gvk.kind) {
             let message = format!("{} has no kind `{}`; {}", gvk.api_version(), gvk.kind, listing(names()));
-            self.problems.suggest(
-                Code::UnknownKind,
-                format!("{path}.template.kind"),
-                message,
-                nearest(&gvk.kind, names()),
-            );
+            let suggestion = nearest(&gvk.kind, names());
+            self.problems.suggest(Code::UnknownKind, format!("{path}.template.kind"), message, suggestion);
             return false;
         }
-        if ours && gvk.version != tributary_crds::VERSION {
-            let message = format!("there is no version `{}` of {}", gvk.version, gvk.group);
-            let suggestion = Some(tributary_crds::API_VERSION.to_owned());
-            self.problems.suggest(Code::UnknownKind, format!("{path}.template.apiVersion"), message, suggestion);
+        if !self.known_version(gvk, path) {
             return false;
         }
         let runnable = !ours || !matches!(gvk.kind.as_str(), "Pipeline" | "Blueprint");
@@ -139,11 +185,33 @@ impl Analysis<'_> {
             let message = format!("a component cannot be a {}", gvk.kind);
             self.problems.add(Code::UnknownKind, format!("{path}.template.kind"), message);
         }
-        if self.served.and_then(|s| s.get(&gvk.group, &gvk.kind)).is_some_and(|k| !k.namespaced) {
+        if known.get(&gvk.kind) == Some(&false) {
             let message = format!("{} does not live in a namespace; a component's child does", gvk.kind);
             self.problems.add(Code::ClusterScoped, format!("{path}.template.kind"), message);
         }
         runnable
+    }
+
+    fn known_version(&mut self, gvk: &Gvk, path: &str) -> bool {
+        let path = format!("{path}.template.apiVersion");
+        let served = self.served.and_then(|s| s.get(&gvk.group, &gvk.kind));
+        if gvk.group == tributary_crds::GROUP {
+            let known = gvk.version == tributary_crds::VERSION;
+            if !known {
+                let message = format!("there is no version `{}` of {}", gvk.version, gvk.group);
+                let suggestion = Some(tributary_crds::API_VERSION.to_owned());
+                self.problems.suggest(Code::UnknownKind, path, message, suggestion);
+            }
+            return known;
+        }
+        let Some(kind) = served.filter(|k| !k.versions.is_empty() && !k.versions.contains(&gvk.version)) else {
+            return true;
+        };
+        let versions = listing(kind.versions.iter().map(String::as_str));
+        let message = format!("{} is not served in version `{}`; {versions}", gvk.kind, gvk.version);
+        let suggestion = Gvk::new(&gvk.group, &kind.version, &gvk.kind).api_version();
+        self.problems.suggest(Code::UnknownKind, path, message, Some(suggestion));
+        false
     }
 
     fn reserved_fields(&mut self, declared: &Declared, path: &str) {
@@ -160,11 +228,9 @@ impl Analysis<'_> {
             Some(Value::Object(metadata)) => {
                 for (name, value) in metadata {
                     let at = child_path(&format!("{path}.metadata"), name);
-                    let map = value.is_object() && matches!(name.as_str(), "labels" | "annotations");
-                    if !map && matches!(name.as_str(), "labels" | "annotations") {
-                        let message = format!("must be an object, not {}", functions::type_name(value));
-                        self.problems.add(Code::WrongType, at, message);
-                    } else if !map {
+                    if let "labels" | "annotations" = name.as_str() {
+                        self.marks(name, value, &at);
+                    } else {
                         let known = ["labels", "annotations"];
                         let message =
                             format!("`{name}` is set by Tributary; a template's metadata has labels and annotations");
@@ -179,9 +245,26 @@ impl Analysis<'_> {
         }
     }
 
+    /// Labels or annotations.
+    fn marks(&mut self, name: &str, value: &Value, path: &str) {
+        let mut found = Vec::new();
+        let schema = &kinds::metadata()["properties"][name];
+        openapi::check(value, schema, path, openapi::Strings::Expressions, &mut found);
+        for f in found {
+            self.problems.suggest(f.code, f.path, f.message, f.suggestion);
+        }
+        for (key, value) in value.as_object().into_iter().flatten().filter(|_| name == "labels") {
+            let known = value.as_str().filter(|v| !Text::is_dynamic(v));
+            if let Some(fault) = known.and_then(label_value_fault) {
+                self.problems.add(Code::WrongValue, child_path(path, key), fault);
+            }
+        }
+    }
+
     /// The status rules, whose one name is `self`.
-    fn rules(&mut self, declared: &Declared, path: &str) {
+    fn rules(&mut self, declared: &Declared, gvk: Option<&Gvk>, path: &str) {
         let Some(rules) = &declared.status else { return };
+        let of_self = gvk.map_or(Type::Dyn, |g| self.types.kind(g).object());
         let path = format!("{path}.status");
         let named = [
             ("ready", &rules.ready),
@@ -193,7 +276,16 @@ impl Analysis<'_> {
         let all = named.into_iter().filter_map(|(name, rule)| Some((format!("{path}.{name}"), rule.as_ref()?)));
         let outputs = rules.outputs.iter().map(|(name, rule)| (child_path(&format!("{path}.outputs"), name), rule));
         for (path, rule) in all.chain(outputs).collect::<Vec<_>>() {
-            self.self_rule(rule, &path);
+            let Some(type_) = self.self_rule(rule, &path, &of_self) else { continue };
+            let wanted = match path.rsplit('.').next() {
+                Some("ready" | "succeeded" | "failed") if !path.contains(".outputs") => Type::Bool,
+                Some("progress") if !path.contains(".outputs") => Type::Double,
+                _ => continue,
+            };
+            if !type_.fits(&wanted) {
+                let message = format!("must be {}, but `{rule}` is {}", wanted.with_article(), type_.with_article());
+                self.problems.add(Code::WrongType, path, message);
+            }
         }
     }
 
@@ -211,28 +303,38 @@ impl Analysis<'_> {
     }
 
     /// One component an item of `forEach`.
-    fn items(&mut self, source: &str, component: Component) {
+    fn items(&mut self, source: &str, rule: Option<Expression>, component: Component) {
         let path = format!("{}.forEach", component.path);
-        let Some(rule) = self.parsed_rule(source, &path, Place::STATIC) else { return };
-        let outcome = rule.evaluate(&self.scope.within(None, None));
-        let items = match self.outcome(outcome, source, &path) {
+        let value = rule.and_then(|rule| {
+            let outcome = rule.evaluate(&self.scope.within(None, None));
+            self.outcome(outcome, source, &path)
+        });
+        let items = match value {
             Some(Value::Array(items)) => items,
             Some(other) => {
                 let message = format!("must be a list, not {}", functions::type_name(&other));
                 return self.problems.add(Code::WrongType, path, message);
             }
-            // not known without a Pipeline: the component stands for its items
+            // not known without a Pipeline, or wrong: the component stands for its items
             None => return self.resolved.components.push(component),
         };
         let room = MAX_COMPONENTS.saturating_sub(self.resolved.components.len());
         if items.len() > MAX_ITEMS.min(room) {
             let message =
                 format!("the list has {} items; at most {} make components", items.len(), MAX_ITEMS.min(room));
-            return self.problems.add(Code::WrongValue, path, message);
+            return self.problems.add(Code::TooLarge, path, message);
         }
         let mut seen = BTreeSet::new();
         for (i, item) in items.into_iter().enumerate() {
-            let key = item_key(&item, i);
+            let Some(key) = item_key(&item) else {
+                let kind = functions::type_name(&item);
+                let message = format!(
+                    "item {i} is {kind}, from which no name can be made that stays when the list changes; make it a \
+                     string, a whole number, or an object with `name`"
+                );
+                self.problems.add(Code::BadName, &path, message);
+                continue;
+            };
             let name = format!("{}-{key}", component.base);
             if !seen.insert(name.clone()) {
                 let message =
@@ -251,7 +353,7 @@ impl Analysis<'_> {
     /// The names of the children, which only the Pipeline's own name settles.
     fn child_names(&mut self) {
         let (pipeline, run) = (self.resolved.pipeline.clone(), self.resolved.run);
-        let mut first: std::collections::BTreeMap<(Gvk, String), String> = std::collections::BTreeMap::new();
+        let mut first: BTreeMap<(Gvk, String), String> = BTreeMap::new();
         let mut found = Vec::new();
         for component in &mut self.resolved.components {
             // what goes on keeps its name from run to run
@@ -284,8 +386,8 @@ impl Analysis<'_> {
 }
 
 /// A kind without a driver ends by itself if its rules say how, and goes on if they say only when it serves.
-fn lifetime_of(declared: &Declared, gvk: &Gvk) -> Lifetime {
-    let lifetime = drivers::of(&gvk.group, &gvk.kind).lifetime(&declared.template.to_value());
+fn lifetime_of(declared: &Declared, template: &Value, gvk: &Gvk) -> Lifetime {
+    let lifetime = drivers::of(&gvk.group, &gvk.kind).lifetime(template);
     match (&declared.status, lifetime) {
         (Some(rules), Lifetime::Either) => match (&rules.succeeded, &rules.ready) {
             (Some(_), _) => Lifetime::Batch,
@@ -296,13 +398,12 @@ fn lifetime_of(declared: &Declared, gvk: &Gvk) -> Lifetime {
     }
 }
 
-/// A stable name of an item: itself, its `name`, or its place in the list.
-fn item_key(item: &Value, index: usize) -> String {
-    let word = match item {
+/// A name of an item that it keeps wherever in the list it stands: itself, or its `name`.
+fn item_key(item: &Value) -> Option<String> {
+    match item {
         Value::String(s) => Some(s.clone()),
         Value::Number(n) if n.is_u64() => Some(n.to_string()),
-        Value::Object(object) => object.get("name").and_then(Value::as_str).map(str::to_owned),
+        Value::Object(object) => item_key(object.get("name")?),
         _ => None,
-    };
-    word.unwrap_or_else(|| index.to_string())
+    }
 }

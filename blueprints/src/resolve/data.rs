@@ -1,4 +1,4 @@
-//! Topics, datasets and record schemas.
+//! Topics and datasets.
 
 use std::collections::BTreeMap;
 
@@ -9,41 +9,13 @@ use tributary_crds::{
 
 use super::scope::{Tree, names as tree_of, text};
 use super::{Analysis, Dataset, Topic};
-use crate::expr::{child_path, functions};
+use crate::expr::{Type, child_path, functions};
 use crate::problem::{Code, listing, nearest};
 
 /// The longest name that Kafka takes.
 const MAX_TOPIC_NAME: usize = 249;
 
 impl Analysis<'_> {
-    /// Record schemas, as the text that programs get.
-    pub(super) fn record_schemas(&mut self) {
-        for (name, schema) in &self.blueprint.schemas {
-            let path = child_path(&self.at("schemas"), name);
-            let whole = match (&schema.avro, &schema.json_schema, &schema.protobuf) {
-                (Some(avro), None, None) => avro.0.to_string(),
-                (None, Some(json), None) => json.0.to_string(),
-                (None, None, Some(protobuf)) => protobuf.file.clone(),
-                _ => {
-                    let message = "exactly one of avro, jsonSchema and protobuf must be set";
-                    self.problems.add(Code::BadSchema, path, message);
-                    continue;
-                }
-            };
-            self.resolved.schemas.insert(name.clone(), whole);
-        }
-    }
-
-    /// Whether a schema of this name exists; a problem where it does not.
-    pub(super) fn schema_exists(&mut self, name: &str, path: &str) {
-        if !self.blueprint.schemas.contains_key(name) {
-            let known = || self.blueprint.schemas.keys().map(String::as_str);
-            let message = format!("there is no schema `{name}`; {}", listing(known()));
-            let suggestion = nearest(name, known());
-            self.problems.suggest(Code::UnknownSchema, path, message, suggestion);
-        }
-    }
-
     /// Every topic.
     pub(super) fn topics(&mut self) {
         let blueprint = self.blueprint;
@@ -67,6 +39,7 @@ impl Analysis<'_> {
             };
             self.scope.set("topics", &declared.name, tree_of([("bootstrapServers", servers), ("topicName", name)]));
             let topic = self.topic(declared, &path, cluster, topic_name);
+            self.resolved.topic_index.entry(topic.name.clone()).or_insert(i);
             self.resolved.topics.push(topic);
         }
         self.topic_collisions();
@@ -85,6 +58,7 @@ impl Analysis<'_> {
         let partitions = self.number(declared.partitions.as_ref(), 1, 100_000, &format!("{path}.partitions"));
         let replicas = self.number(declared.replicas.as_ref(), 1, 32_767, &format!("{path}.replicas"));
         let config = self.topic_config(declared, path);
+        self.in_sync(&config, replicas, path);
         let (cluster, connection) = cluster.unwrap_or_default();
         Topic {
             name: declared.name.clone(),
@@ -127,7 +101,7 @@ impl Analysis<'_> {
     fn topic_name(&mut self, declared: &BlueprintTopic, path: &str) -> Option<String> {
         let path = format!("{path}.topicName");
         let name = match &declared.topic_name {
-            Some(source) => match self.settled_text(source, &path)? {
+            Some(source) => match self.settled_text(source, &path, &Type::String)? {
                 Value::String(name) => name,
                 other => {
                     let message = format!("a topic's name is a string, not {}", functions::type_name(&other));
@@ -150,7 +124,7 @@ impl Analysis<'_> {
     fn number(&mut self, source: Option<&IntOrExpression>, min: i64, max: i64, path: &str) -> Option<i32> {
         let value = match source? {
             IntOrExpression::Int(n) => Value::from(*n),
-            IntOrExpression::Expression(source) => self.settled_text(source, path)?,
+            IntOrExpression::Expression(source) => self.settled_text(source, path, &Type::Int)?,
         };
         match value.as_i64() {
             Some(n) if (min..=max).contains(&n) => i32::try_from(n).ok(),
@@ -171,7 +145,7 @@ impl Analysis<'_> {
         for (key, value) in &declared.config {
             let path = child_path(&format!("{path}.config"), key);
             let settled = match &value.0 {
-                Value::String(source) => self.settled_text(source, &path),
+                Value::String(source) => self.settled_text(source, &path, &Type::Dyn),
                 other => Some(other.clone()),
             };
             if let Some(message) = settled.as_ref().and_then(|v| crate::topicconfig::fault(key, v)) {
@@ -181,6 +155,19 @@ impl Analysis<'_> {
             config.insert(key.clone(), settled.unwrap_or(Value::Null));
         }
         config
+    }
+
+    /// A topic that wants more replicas in sync than it has takes no records.
+    fn in_sync(&mut self, config: &Map<String, Value>, replicas: Option<i32>, path: &str) {
+        const KEY: &str = "min.insync.replicas";
+        let wanted = config.get(KEY).and_then(|v| functions::text(v).parse::<i32>().ok());
+        if let (Some(wanted), Some(replicas)) = (wanted, replicas)
+            && wanted > replicas
+        {
+            let message =
+                format!("{wanted} replicas must be in sync, but the topic has {replicas}: nothing could be written");
+            self.problems.add(Code::BadTopicConfig, child_path(&format!("{path}.config"), KEY), message);
+        }
     }
 
     fn topic_collisions(&mut self) {
@@ -228,13 +215,14 @@ impl Analysis<'_> {
                 None => Tree::Unknown(format!("the place of dataset `{}` is not known", declared.name)),
             };
             self.scope.set("datasets", &declared.name, tree_of([("uri", tree)]));
+            self.resolved.dataset_index.entry(declared.name.clone()).or_insert(i);
             self.resolved.datasets.push(dataset(declared, uri, store));
         }
         self.dataset_collisions();
     }
 
     fn location(&mut self, declared: &DeclaredDataset, path: &str) -> Option<String> {
-        let location = match self.settled_text(&declared.location, path)? {
+        let location = match self.settled_text(&declared.location, path, &Type::Dyn)? {
             Value::String(location) => location,
             other => functions::text(&other),
         };

@@ -4,16 +4,29 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Analysis, Component, Resolved};
 use crate::drivers::Lifetime;
-use crate::expr::{Reference, Text, texts_of};
 use crate::graph::{Edge, Graph, Wait};
 use crate::problem::{Code, listing, nearest};
+
+/// Edges that one Pipeline may have: some data with many writers and many readers makes a product of them.
+const MAX_EDGES: usize = 500_000;
+/// The most edges of a cycle that are named.
+const SHOWN: usize = 8;
 
 impl Analysis<'_> {
     /// Makes the graph and puts the components in its order.
     pub(super) fn order(&mut self) {
         self.after_exists();
         self.written_twice();
-        let graph = Graph::new(self.resolved.components.len(), edges(&self.resolved, self.blueprint));
+        let edges = edges(&self.resolved, self.blueprint);
+        if edges.len() > MAX_EDGES {
+            let message = format!(
+                "the components wait for each other in more than {MAX_EDGES} ways; have fewer writers or readers of one \
+                 topic or dataset"
+            );
+            let path = self.at("components");
+            return self.problems.add(Code::TooLarge, path, message);
+        }
+        let graph = Graph::new(self.resolved.components.len(), edges);
         self.cycles(&graph);
         let waves = graph.waves();
         for (component, wave) in self.resolved.components.iter_mut().zip(waves) {
@@ -56,7 +69,7 @@ impl Analysis<'_> {
         let mut found = Vec::new();
         for component in self.resolved.components.iter().filter(|c| c.when.is_none()) {
             for (port, target) in &component.writes {
-                if !self.blueprint.datasets.iter().any(|d| d.name == *target) {
+                if !self.index.datasets.contains_key(target.as_str()) {
                     continue;
                 }
                 match first.get(target.as_str()) {
@@ -79,13 +92,15 @@ impl Analysis<'_> {
         for cycle in graph.cycles() {
             let component = |n: usize| &self.resolved.components[n];
             let mut way: Vec<String> = Vec::new();
-            for (i, from) in cycle.iter().enumerate() {
-                let to = cycle[(i + 1) % cycle.len()];
-                let via = graph.edges.iter().find(|e| e.from == *from && e.to == to).map_or("", |e| e.via.as_str());
-                way.push(format!("`{}` waits for `{}` ({via})", component(to).name, component(*from).name));
+            // the last edge of the way first
+            for i in (0..cycle.len()).rev().take(SHOWN) {
+                let (from, to) = (cycle[i], cycle[(i + 1) % cycle.len()]);
+                let edge = graph.edges.binary_search_by_key(&(from, to), |e| (e.from, e.to)).ok();
+                let via = edge.map_or("", |e| graph.edges[e].via.as_str());
+                way.push(format!("`{}` waits for `{}` ({via})", component(to).name, component(from).name));
             }
-            way.reverse();
-            let shown = if way.len() > 8 { format!("{}, ...", way[..8].join(", ")) } else { way.join(", ") };
+            let more = if cycle.len() > SHOWN { ", ..." } else { "" };
+            let shown = format!("{}{more}", way.join(", "));
             let path = component(cycle[0]).path.clone();
             self.problems.add(Code::Cycle, path, format!("components wait for each other: {shown}"));
         }
@@ -127,6 +142,9 @@ fn edges(resolved: &Resolved, blueprint: &tributary_crds::BlueprintSpec) -> Vec<
     }
     let mut all = Vec::new();
     for (to, component) in components.iter().enumerate() {
+        if all.len() > MAX_EDGES {
+            break;
+        }
         for target in component.reads.values() {
             let is_topic = topics.contains(target.as_str());
             for &from in writers.get(target.as_str()).into_iter().flatten() {
@@ -141,7 +159,7 @@ fn edges(resolved: &Resolved, blueprint: &tributary_crds::BlueprintSpec) -> Vec<
             }
         };
         after.get(component.base.as_str()).into_iter().copied().flatten().for_each(|name| wait_for(name, "after"));
-        references(component).iter().for_each(|name| wait_for(name, "expression"));
+        component.uses.iter().for_each(|name| wait_for(name, "expression"));
     }
     all
 }
@@ -160,26 +178,4 @@ fn by_data(from: &Component, to: &Component, is_topic: bool) -> Wait {
         (Lifetime::Batch, Lifetime::Stream) if is_topic => Wait::Started,
         _ => by_lifetime(from),
     }
-}
-
-/// The components whose outputs or status a component's expressions use. A child's name is known beforehand and makes
-/// no edge.
-pub(crate) fn references(component: &Component) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    let mut add = |all: &[Reference]| {
-        for reference in all.iter().filter(|r| r.root() == "components") {
-            if reference.path.get(2).map(String::as_str) != Some("name") {
-                names.extend(reference.name().map(str::to_owned));
-            }
-        }
-    };
-    if let Some(when) = &component.when {
-        add(when.references());
-    }
-    texts_of(&component.template, "", &mut |_, source| {
-        for expression in Text::parse(source).iter().flat_map(Text::expressions) {
-            add(expression.references());
-        }
-    });
-    names
 }

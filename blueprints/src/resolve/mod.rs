@@ -1,7 +1,7 @@
 //! From a blueprint and a Pipeline to what is to run: parameters with their defaults, topics with their Kafka names,
 //! datasets with their places, components in order. The same pass finds every problem.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -12,18 +12,23 @@ use crate::expr::Expression;
 use crate::graph::Graph;
 use crate::object::{Gvk, ObjectKey};
 use crate::problem::{Origin, Problem, Problems};
+use crate::records::Schema;
 use crate::world::Served;
 
 mod components;
+mod conform;
 mod data;
 mod edges;
 pub(crate) mod hash;
+mod index;
 mod names;
 mod parameters;
 mod ports;
+mod records;
 mod references;
 pub(crate) mod scope;
 pub(crate) mod template;
+mod types;
 
 pub use ports::bound;
 pub use scope::{ComponentScope, PipelineScope};
@@ -128,6 +133,8 @@ pub struct Component {
     pub template: Value,
     /// Topics that must be there first.
     pub topics: BTreeSet<String>,
+    /// Components whose outputs or status its expressions use. A child's name is known beforehand and makes no edge.
+    pub uses: BTreeSet<String>,
     /// How many components it waits for, one behind the other.
     pub wave: u32,
     /// Hash of the template and of what its ports are bound to, as far as that is settled before anything runs.
@@ -138,6 +145,11 @@ impl Component {
     /// Its driver.
     pub fn driver(&self) -> &'static dyn drivers::Component {
         drivers::of(&self.gvk.group, &self.gvk.kind)
+    }
+
+    /// Whether its child is never changed: what ends by itself is not changed while it runs, nor after.
+    pub fn is_immutable(&self) -> bool {
+        self.lifetime == Lifetime::Batch || self.driver().immutable()
     }
 
     /// Where its child is.
@@ -167,6 +179,10 @@ pub struct Resolved {
     pub components: Vec<Component>,
     /// Who waits for whom: indices into `components`.
     pub graph: Graph,
+    /// Topics by name: indices into `topics`.
+    topic_index: HashMap<String, usize>,
+    /// Datasets by name: indices into `datasets`.
+    dataset_index: HashMap<String, usize>,
     /// What expressions know.
     pub(crate) scope: PipelineScope,
 }
@@ -174,12 +190,20 @@ pub struct Resolved {
 impl Resolved {
     /// The topic of this name.
     pub fn topic(&self, name: &str) -> Option<&Topic> {
-        self.topics.iter().find(|t| t.name == name)
+        self.topics.get(*self.topic_index.get(name)?)
+    }
+
+    /// The object that a component describes, as far as it is settled before anything runs: what other components give
+    /// stays as it is written.
+    pub fn settled_object(&self, component: &Component) -> Value {
+        let scope = self.scope.within(component.each.as_ref(), None);
+        let rendered = conform::settled(&component.template, &scope);
+        template::wired(component, self, rendered, &bound(component, self)).object
     }
 
     /// The dataset of this name.
     pub fn dataset(&self, name: &str) -> Option<&Dataset> {
-        self.datasets.iter().find(|d| d.name == name)
+        self.datasets.get(*self.dataset_index.get(name)?)
     }
 }
 
@@ -192,8 +216,12 @@ pub fn resolve(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolve
 }
 
 /// The same, where templates that the status knows to have been verified are not held against their kinds' schemas again.
-pub(crate) fn resolve_again(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolved, Vec<Problem>> {
-    let mut analysis = Analysis::of_pipeline(pipeline, blueprint, None);
+pub(crate) fn resolve_again(
+    pipeline: &Pipeline,
+    blueprint: &BlueprintSpec,
+    served: &Served,
+) -> Result<Resolved, Vec<Problem>> {
+    let mut analysis = Analysis::of_pipeline(pipeline, blueprint, Some(served));
     let lines = pipeline.status.iter().flat_map(|s| &s.components);
     analysis.verified = lines.map(|c| (c.name.as_str(), c.template_hash.as_str())).collect();
     finished(analysis.run())
@@ -231,6 +259,14 @@ pub(crate) struct Analysis<'a> {
     resolved: Resolved,
     /// Components by name, with the hash under which their template has been verified before.
     verified: HashSet<(&'a str, &'a str)>,
+    index: index::Index<'a>,
+    types: types::Types,
+    /// Record schemas by name, those that are sound.
+    records: HashMap<&'a str, Schema>,
+    /// Paths of strings whose expressions are wrong.
+    bad: HashSet<String>,
+    /// Rules of kinds that are not ours, parsed once.
+    rules: HashMap<String, Option<Expression>>,
 }
 
 impl<'a> Analysis<'a> {
@@ -266,7 +302,7 @@ impl<'a> Analysis<'a> {
         origin: Origin,
         resolved: Resolved,
     ) -> Self {
-        let problems = Problems { origin, ..Problems::default() };
+        let problems = Problems::of(origin);
         Self {
             blueprint,
             spec,
@@ -276,6 +312,11 @@ impl<'a> Analysis<'a> {
             scope: PipelineScope::default(),
             resolved,
             verified: HashSet::new(),
+            index: index::Index::new(blueprint),
+            types: types::Types::new(blueprint, served),
+            records: HashMap::new(),
+            bad: HashSet::new(),
+            rules: HashMap::new(),
         }
     }
 
@@ -284,7 +325,7 @@ impl<'a> Analysis<'a> {
         self.structure();
         self.templates();
         self.resolved.scope = self.scope;
-        (self.resolved, self.problems.list)
+        (self.resolved, self.problems.in_order())
     }
 
     /// Everything but the templates against their kinds' schemas.
@@ -296,6 +337,7 @@ impl<'a> Analysis<'a> {
         self.topics();
         self.datasets();
         self.components();
+        self.compatibility();
         self.order();
     }
 
@@ -310,7 +352,7 @@ pub fn expected_children(pipeline: &Pipeline, blueprint: Option<&BlueprintSpec>,
     let Some(blueprint) = blueprint_of(pipeline, blueprint) else { return Vec::new() };
     let mut analysis = Analysis::of_pipeline(pipeline, blueprint, None);
     analysis.structure();
-    if !analysis.problems.list.is_empty() {
+    if !analysis.problems.is_empty() {
         return Vec::new();
     }
     let resolved = analysis.resolved;

@@ -21,6 +21,21 @@ pub(crate) fn label_fault(name: &str) -> Option<String> {
     Some(format!("the name `{name}` {fault}"))
 }
 
+/// Why a label cannot have this value; `None` where it can.
+pub(crate) fn label_value_fault(value: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric();
+    let sound = value.is_empty()
+        || (value.len() <= 63
+            && value.starts_with(plain)
+            && value.ends_with(plain)
+            && value.chars().all(|c| plain(c) || matches!(c, '-' | '_' | '.')));
+    (!sound).then(|| {
+        format!(
+            "\"{value}\" is no value of a label: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
+        )
+    })
+}
+
 /// The nearest label to a name that is none.
 fn mended(name: &str) -> Option<String> {
     let dashed: String = name
@@ -59,7 +74,8 @@ impl Analysis<'_> {
         let datasets: Vec<&str> = blueprint.datasets.iter().map(|d| d.name.as_str()).collect();
         self.unique("topics", "topic", &topics);
         self.unique("datasets", "dataset", &datasets);
-        for (i, name) in datasets.iter().enumerate().filter(|(_, d)| topics.contains(d)) {
+        let ambiguous = |(_, name): &(usize, &&str)| self.index.topics.contains_key(**name);
+        for (i, name) in datasets.iter().enumerate().filter(ambiguous).collect::<Vec<_>>() {
             let path = self.at(format_args!("datasets[{i}].name"));
             let message = format!("`{name}` is a topic too, so that a port cannot tell which is meant");
             self.problems.add(Code::AmbiguousName, path, message);

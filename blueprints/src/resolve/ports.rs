@@ -69,18 +69,19 @@ impl Analysis<'_> {
 
     /// Whether a target is a topic (`true`) or a dataset; a problem where it is neither.
     fn target(&mut self, target: &str, direction: Direction, at: &str) -> Option<bool> {
-        let topics = || self.blueprint.topics.iter().map(|t| t.name.as_str());
-        let datasets = || self.blueprint.datasets.iter().map(|d| d.name.as_str());
-        if let Some(dataset) = self.resolved.datasets.iter_mut().find(|d| d.name == target) {
+        if let Some(dataset) = self.index.datasets.get(target) {
+            let dataset = self.resolved.datasets.get_mut(*dataset)?;
             match direction {
                 Direction::Reads => dataset.read = true,
                 Direction::Writes => dataset.written = true,
             }
             return Some(false);
         }
-        if topics().any(|t| t == target) {
+        if self.index.topics.contains_key(target) {
             return Some(true);
         }
+        let topics = || self.blueprint.topics.iter().map(|t| t.name.as_str());
+        let datasets = || self.blueprint.datasets.iter().map(|d| d.name.as_str());
         let message = format!("there is no topic or dataset `{target}`; {}", listing(topics().chain(datasets())));
         let suggestion = nearest(target, topics().chain(datasets()));
         self.problems.suggest(Code::UnknownTarget, at, message, suggestion);

@@ -5,36 +5,43 @@ use tributary_crds::Component as Declared;
 
 use super::Analysis;
 use super::scope::ROOTS;
+use super::types::gvk_of;
 use crate::drivers;
-use crate::expr::{Error, Expression, Reference, Stop, Text};
+use crate::expr::{self, Error, Expression, FaultKind, Reference, Stop, Text, Type};
 use crate::problem::{Code, listing, nearest};
 
 /// Where an expression stands: what it may refer to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// Names of the scope that it may use.
-    pub(super) roots: &'static [&'static str],
-    /// Whether `each` is bound.
-    pub(super) each: bool,
+    roots: &'static [&'static str],
+    /// The type of `each`; `None` where it is not bound.
+    pub(super) each: Option<Type>,
 }
 
 impl Place {
     /// What is settled before anything runs: names of topics, places of datasets, lists of `forEach`.
-    pub(super) const STATIC: Place = Place { roots: &["parameters", "pipeline", "run"], each: false };
+    pub(super) const STATIC: Place = Place { roots: &["parameters", "pipeline", "run"], each: None };
 
     /// A component's template and its `when`.
-    pub(super) fn component(each: bool) -> Self {
+    pub(super) fn component(each: Option<Type>) -> Self {
         Place { roots: ROOTS, each }
     }
 }
 
 impl Analysis<'_> {
-    /// A string that may hold expressions, evaluated where all of it is known; `None` where it is not, or is wrong.
-    pub(super) fn settled_text(&mut self, source: &str, path: &str) -> Option<Value> {
+    /// A string that may hold expressions, evaluated where all of it is known; `None` where it is not, or is wrong, or
+    /// can be of no type that is `wanted`.
+    pub(super) fn settled_text(&mut self, source: &str, path: &str, wanted: &Type) -> Option<Value> {
         if !Text::is_dynamic(source) {
             return Some(source.into());
         }
-        let text = self.parsed_text(source, path, Place::STATIC)?;
+        let (text, type_) = self.parsed_text(source, path, &Place::STATIC)?;
+        if !type_.fits(wanted) {
+            let message = format!("must be {}, but `{source}` is {}", wanted.with_article(), type_.with_article());
+            self.problems.add(Code::WrongType, path, message);
+            return None;
+        }
         let outcome = text.evaluate(&self.scope.within(None, None));
         self.outcome(outcome, source, path)
     }
@@ -51,23 +58,30 @@ impl Analysis<'_> {
         }
     }
 
-    /// A string with its expressions parsed and their names checked.
-    pub(super) fn parsed_text(&mut self, source: &str, path: &str, place: Place) -> Option<Text> {
+    /// A string with its expressions parsed, their names and types checked; with its own type.
+    pub(super) fn parsed_text(&mut self, source: &str, path: &str, place: &Place) -> Option<(Text, Type)> {
         let text = match Text::parse(source) {
             Ok(text) => text,
             Err(error) => return self.bad_expression(&error, path),
         };
-        let mut sound = true;
+        let (mut sound, mut type_) = (true, Type::String);
         for expression in text.expressions() {
-            sound &= self.references_exist(expression, path, place);
+            match self.checked(expression, path, place) {
+                Some(of) if text.single().is_some() => type_ = of,
+                Some(_) => {}
+                None => sound = false,
+            }
         }
-        sound.then_some(text)
+        sound.then_some((text, type_))
     }
 
-    /// A rule such as `when`, parsed and its names checked.
-    pub(super) fn parsed_rule(&mut self, source: &str, path: &str, place: Place) -> Option<Expression> {
+    /// A rule such as `when`, parsed, its names and types checked; with its type.
+    pub(super) fn parsed_rule(&mut self, source: &str, path: &str, place: &Place) -> Option<(Expression, Type)> {
         match Expression::parse_rule(source) {
-            Ok(expression) => self.references_exist(&expression, path, place).then_some(expression),
+            Ok(expression) => {
+                let type_ = self.checked(&expression, path, place)?;
+                Some((expression, type_))
+            }
             Err(error) => self.bad_expression(&error, path),
         }
     }
@@ -77,16 +91,55 @@ impl Analysis<'_> {
         None
     }
 
-    /// Whether every name in an expression stands for something; a problem for each that does not.
-    fn references_exist(&mut self, expression: &Expression, path: &str, place: Place) -> bool {
+    /// The type of an expression whose names all stand for something and whose parts fit; a problem for each that does
+    /// not.
+    fn checked(&mut self, expression: &Expression, path: &str, place: &Place) -> Option<Type> {
         let mut sound = true;
+        let source = expression.source();
+        let torn = expression.references().iter().flat_map(|r| self.torn(r, source)).collect::<Vec<_>>();
         for reference in expression.references() {
-            if let Some((code, message, suggestion)) = self.fault(reference, expression.source(), place) {
+            // `clicks` of `topics.raw-clicks` is no name of its own
+            if !ROOTS.contains(&reference.root())
+                && torn.iter().any(|full| full.split('-').any(|p| p == reference.root()))
+            {
+                continue;
+            }
+            if let Some((code, message, suggestion)) = self.fault(reference, source, place) {
                 self.problems.suggest(code, path, message, suggestion);
                 sound = false;
             }
         }
-        self.functions_exist(expression, path) && sound
+        sound &= self.functions_exist(expression, path);
+        if !sound {
+            return None;
+        }
+        let types = &self.types;
+        let (type_, faults) = expression.check(&|name| types.of(name, place));
+        self.typed(type_, faults, path)
+    }
+
+    /// The name with a dash that a reference is only the beginning of.
+    fn torn(&self, reference: &Reference, source: &str) -> Option<String> {
+        let (root, name) = (reference.root(), reference.name()?);
+        if self.has(root, name) || !source.contains('-') {
+            return None;
+        }
+        let (_, _, names) = self.names_below(root);
+        Some(torn(root, name, source, &names)?.to_owned())
+    }
+
+    /// The type, where it has no faults; a problem for each.
+    pub(super) fn typed(&mut self, type_: Type, faults: Vec<expr::Fault>, path: &str) -> Option<Type> {
+        let sound = faults.is_empty();
+        for fault in faults {
+            let code = match fault.kind {
+                FaultKind::Field => Code::UnknownField,
+                FaultKind::Type => Code::WrongType,
+                FaultKind::Call => Code::BadExpression,
+            };
+            self.problems.suggest(code, path, fault.message, fault.suggestion);
+        }
+        sound.then_some(type_)
     }
 
     /// Whether every function in an expression is one; a problem for each that is not.
@@ -101,14 +154,14 @@ impl Analysis<'_> {
         sound
     }
 
-    fn fault(&self, reference: &Reference, source: &str, place: Place) -> Option<Fault> {
+    fn fault(&self, reference: &Reference, source: &str, place: &Place) -> Option<Fault> {
         let root = reference.root();
         if !ROOTS.contains(&root) {
             return Some(self.unknown_root(root, source));
         }
         if root == "each" {
             let message = "`each` is known only in a component with forEach";
-            return (!place.each).then(|| (Code::UnknownName, message.into(), None));
+            return place.each.is_none().then(|| (Code::UnknownName, message.into(), None));
         }
         if !place.roots.contains(&root) {
             let message = format!("`{root}` is not known yet where this is settled; use {}", place.roots.join(", "));
@@ -118,13 +171,25 @@ impl Analysis<'_> {
             let message = "name the component itself: what it waits for must be known beforehand";
             return (root == "components").then(|| (Code::BadExpression, message.into(), None));
         };
-        let (code, what, names) = self.names_below(root);
-        if !names.contains(&name) {
+        if !self.has(root, name) {
+            let (code, what, names) = self.names_below(root);
             let suggestion = dashed(root, name, source, &names).or_else(|| nearest(name, names.iter().copied()));
             let message = format!("there is no {what} `{name}`; {}", listing(names));
             return Some((code, message, suggestion));
         }
         self.field_fault(reference, root, name)
+    }
+
+    /// Whether there is such a name below a root.
+    fn has(&self, root: &str, name: &str) -> bool {
+        match root {
+            "parameters" => self.blueprint.parameters.contains_key(name),
+            "topics" => self.index.topics.contains_key(name),
+            "datasets" => self.index.datasets.contains_key(name),
+            "components" => self.index.components.contains_key(name),
+            "pipeline" => matches!(name, "name" | "namespace"),
+            _ => name == "number",
+        }
     }
 
     fn names_below(&self, root: &str) -> (Code, &'static str, Vec<&str>) {
@@ -148,9 +213,10 @@ impl Analysis<'_> {
 
     /// A name of the scope that is none: often one that lacks its group, or a shell's variable.
     fn unknown_root(&self, root: &str, source: &str) -> Fault {
-        for group in ["parameters", "topics", "datasets", "components"] {
-            let (_, what, names) = self.names_below(group);
-            if names.contains(&root) {
+        for (group, what) in
+            [("parameters", "parameter"), ("topics", "topic"), ("datasets", "dataset"), ("components", "component")]
+        {
+            if self.has(group, root) {
                 let suggestion = match group {
                     "topics" => format!("topics.{root}.topicName"),
                     "datasets" => format!("datasets.{root}.uri"),
@@ -194,7 +260,7 @@ impl Analysis<'_> {
     }
 
     fn declared(&self, name: &str) -> Option<&Declared> {
-        self.blueprint.components.iter().chain(&self.blueprint.finally).find(|c| c.name == name)
+        self.index.components.get(name).copied()
     }
 
     fn is_list(&self, name: &str) -> bool {
@@ -206,7 +272,7 @@ type Fault = (Code, String, Option<String>);
 
 /// The outputs that a component has: its driver's, or those of its own status rules; `None` where they are not known.
 fn outputs_of(declared: &Declared) -> Option<Vec<String>> {
-    let gvk = crate::object::Gvk::parse(declared.template.string("apiVersion")?, declared.template.string("kind")?);
+    let gvk = gvk_of(declared)?;
     let driver = drivers::of(&gvk.group, &gvk.kind);
     let mut all: Vec<String> = driver.outputs().into_iter().map(|(name, _)| name.to_owned()).collect();
     all.extend(declared.status.iter().flat_map(|s| s.outputs.keys().cloned()));
@@ -215,8 +281,12 @@ fn outputs_of(declared: &Declared) -> Option<Vec<String>> {
 
 /// `topics.raw-clicks` is a subtraction in CEL; what was meant is `topics["raw-clicks"]`.
 fn dashed(root: &str, name: &str, source: &str, names: &[&str]) -> Option<String> {
+    torn(root, name, source, names).map(|full| format!("{root}[\"{full}\"]"))
+}
+
+fn torn<'n>(root: &str, name: &str, source: &str, names: &[&'n str]) -> Option<&'n str> {
     let meant = |full: &&&str| full.starts_with(&format!("{name}-")) && source.contains(&format!("{root}.{full}"));
-    names.iter().filter(meant).max_by_key(|n| n.len()).map(|full| format!("{root}[\"{full}\"]"))
+    names.iter().filter(meant).max_by_key(|n| n.len()).copied()
 }
 
 fn function_fault(name: &str, method: bool) -> Option<(String, Option<String>)> {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod apiserver;
+mod edits;
 mod rng;
 mod scenario;
 mod world;
@@ -21,6 +22,9 @@ use world::Cluster;
 fn seeds() -> u64 {
     std::env::var("TRIBUTARY_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
 }
+
+/// Worlds in which several writes of the status in a row are lost around a retry.
+const LOSSY: [u64; 2] = [494, 528];
 
 fn cluster(scenario: &Scenario) -> Cluster {
     let pipeline = scenario.pipeline();
@@ -91,7 +95,7 @@ fn assert_settled(cluster: &mut Cluster, scenario: &Scenario, rng: &mut Rng, see
 
 #[test]
 fn every_pipeline_reaches_its_end_and_stays_there() {
-    for seed in 0..seeds() {
+    for seed in (0..seeds()).chain(LOSSY) {
         let mut rng = Rng::new(seed);
         let scenario = Scenario::random(&mut rng);
         let mut cluster = cluster(&scenario);
@@ -131,7 +135,7 @@ fn nothing_is_left_behind_but_what_is_retained() {
 
 #[test]
 fn a_suspended_pipeline_stops_and_goes_on() {
-    for seed in 0..seeds() / 4 {
+    for seed in (0..seeds() / 4).chain(LOSSY) {
         let mut rng = Rng::new(seed + 2_000_000);
         let scenario = Scenario::random(&mut rng);
         let mut cluster = cluster(&scenario);

@@ -250,7 +250,9 @@ impl Scenario {
             Kind::Job => json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": pod}}}),
             Kind::Widget => json!({"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"uses": uses}}),
             Kind::Deployment => {
-                json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1, "template": {"spec": pod}}})
+                let labels = json!({"app": "x"});
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1,
+                    "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}})
             }
             Kind::ConfigMap => json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"uses": uses}}),
         };

@@ -104,6 +104,7 @@ impl Crd {
             versions,
             plural: self.status.accepted_names.plural.clone(),
             namespaced: self.spec.scope == "Namespaced",
+            ..ServedKind::default()
         };
         let key = (self.spec.group.clone(), self.status.accepted_names.kind.clone());
         (established && self.metadata.deletion_timestamp.is_none()).then_some((key, kind))
@@ -207,6 +208,7 @@ async fn built_in(client: &Client, custom: &HashMap<String, Option<(Key, ServedK
                     versions: Vec::new(),
                     plural,
                     namespaced: capabilities.scope == ApiScope::Namespaced,
+                    ..ServedKind::default()
                 });
                 entry.versions.push(version.to_owned());
             }

@@ -9,7 +9,8 @@ use super::objects;
 /// Creates objects by so many processes at once.
 pub async fn create(ns: &Namespace, objects: Vec<Value>, processes: usize) -> anyhow::Result<()> {
     let size = objects.len().div_ceil(processes).max(1);
-    let lists = objects.chunks(size).map(|items| json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string());
+    let lists =
+        objects.chunks(size).map(|items| json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string());
     let mut all = tokio::task::JoinSet::new();
     for list in lists {
         let namespace = ns.name.clone();
@@ -54,7 +55,15 @@ pub struct Operator {
 impl Operator {
     /// As they stand, all replicas together.
     pub async fn now() -> anyhow::Result<Self> {
-        let pods = kubectl::json(&["-n", "tributary-system", "get", "pods", "-l", "app.kubernetes.io/name=tributary-operator"]).await?;
+        let pods = kubectl::json(&[
+            "-n",
+            "tributary-system",
+            "get",
+            "pods",
+            "-l",
+            "app.kubernetes.io/name=tributary-operator",
+        ])
+        .await?;
         let mut writes = 0.0;
         for pod in pods["items"].as_array().into_iter().flatten() {
             let name = pod["metadata"]["name"].as_str().context("a pod's name")?;
@@ -72,7 +81,8 @@ fn rss_mb() -> f64 {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let statuses = processes.filter_map(|p| std::fs::read_to_string(p.path().join("status")).ok());
     let ours = statuses.filter(|s| s.lines().next().is_some_and(|l| l.contains("tributary-opera")));
-    let field = |s: &str| s.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
+    let field =
+        |s: &str| s.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
     ours.filter_map(|s| field(&s)).fold(0.0, f64::max) * 1_024.0 / 1e6
 }
 
@@ -98,6 +108,12 @@ impl Figures {
         latencies.sort_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] * 1e3;
         let writes = Operator::now().await?.writes - before.writes;
-        Ok(Self { p50_ms: at(0.5), p99_ms: at(0.99), writes_per_step: writes / steps as f64, rss_mb: rss_mb(), seconds })
+        Ok(Self {
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            writes_per_step: writes / steps as f64,
+            rss_mb: rss_mb(),
+            seconds,
+        })
     }
 }

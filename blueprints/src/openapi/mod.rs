@@ -7,6 +7,14 @@ use serde_json::{Map, Value};
 use crate::expr::{Text, child_path, functions};
 use crate::problem::{Code, nearest};
 
+mod structural;
+mod types;
+mod user;
+
+pub use structural::structural;
+pub(crate) use types::{misfit, strings};
+pub use user::check_schema;
+
 /// What does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -25,13 +33,14 @@ pub struct Finding {
 pub enum Strings {
     /// As strings.
     Literal,
-    /// As values that are not known yet: a single expression may be of any type, a longer text is some string.
+    /// As values that are not known yet, which fit anything here: their types are checked apart. A field that is null
+    /// counts as left out, as the apiserver takes it.
     Expressions,
 }
 
 /// Checks `value` against `schema`.
 pub fn check<'a>(value: &'a Value, schema: &'a Value, path: &str, strings: Strings, found: &mut Vec<Finding>) {
-    Check { strings, found, root: path, below: Vec::new() }.value(value, schema);
+    Check { strings, found, root: path, below: Vec::new(), junctor: false }.value(value, schema);
 }
 
 /// A step from a value to one within it.
@@ -56,6 +65,8 @@ struct Check<'a, 'f> {
     found: &'f mut Vec<Finding>,
     root: &'f str,
     below: Vec<Step<'a>>,
+    /// Inside `anyOf` and its like, which say nothing of the fields that there are.
+    junctor: bool,
 }
 
 impl<'a> Check<'a, '_> {
@@ -75,13 +86,11 @@ impl<'a> Check<'a, '_> {
     }
 
     fn value(&mut self, value: &'a Value, schema: &'a Value) {
-        if value.is_null() && flag(schema, "nullable") {
+        if value.is_null() && (flag(schema, "nullable") || (self.expressions() && schema.get("type").is_some())) {
             return;
         }
-        if let (Value::String(s), Strings::Expressions) = (value, self.strings)
-            && Text::is_dynamic(s)
-        {
-            return self.text(s, schema);
+        if self.is_open(value) {
+            return;
         }
         if flag(schema, "x-kubernetes-int-or-string") {
             if !(value.is_i64() || value.is_string()) {
@@ -114,15 +123,61 @@ impl<'a> Check<'a, '_> {
             Value::Number(n) => self.range(n.as_f64().unwrap_or_default(), schema),
             _ => {}
         }
+        self.junctors(value, schema);
     }
 
-    /// A string whose value is not known yet.
-    fn text(&mut self, source: &str, schema: &Value) {
-        let whole = Text::parse(source).is_ok_and(|t| t.single().is_some());
-        let wants = schema.get("type").and_then(Value::as_str);
-        if let (false, Some(wants)) = (whole, wants.filter(|w| *w != "string")) {
-            let message = format!("must be of type {wants}, but text around an expression makes a string");
-            self.add(Code::WrongType, message);
+    fn expressions(&self) -> bool {
+        self.strings == Strings::Expressions
+    }
+
+    /// Whether a value is a string that is not known yet.
+    fn is_open(&self, value: &Value) -> bool {
+        self.expressions() && value.as_str().is_some_and(Text::is_dynamic)
+    }
+
+    /// `allOf`, `anyOf`, `oneOf` and `not`, where everything in the value is known.
+    fn junctors(&mut self, value: &'a Value, schema: &'a Value) {
+        let list = |name: &str| schema.get(name).and_then(Value::as_array);
+        if ["allOf", "anyOf", "oneOf", "not"].iter().all(|name| schema.get(name).is_none())
+            || (self.expressions() && holds_expressions(value))
+        {
+            return;
+        }
+        for schema in list("allOf").into_iter().flatten() {
+            let before = std::mem::replace(&mut self.junctor, true);
+            self.value(value, schema);
+            self.junctor = before;
+        }
+        let misfits = |schema: &'a Value| {
+            let mut found = Vec::new();
+            let mut check = Check { found: &mut found, root: "", below: Vec::new(), junctor: true, ..*self };
+            check.value(value, schema);
+            found
+        };
+        let (any, one) = (list("anyOf"), list("oneOf"));
+        let reasons = |all: &'a [Value]| all.iter().map(misfits).filter(|m| !m.is_empty()).collect::<Vec<_>>();
+        let mut message = None;
+        if let Some(any) = any {
+            let found = reasons(any);
+            if !any.is_empty() && found.len() == any.len() {
+                message = Some(format!("must be one of several kinds, but {}", alternatives(&found)));
+            }
+        }
+        if let Some(one) = one {
+            let found = reasons(one);
+            match one.len() - found.len() {
+                0 if !one.is_empty() => {
+                    message = Some(format!("must be exactly one of several kinds, but {}", alternatives(&found)));
+                }
+                n if n > 1 => message = Some(format!("must be exactly one of several kinds, but is {n} of them")),
+                _ => {}
+            }
+        }
+        if schema.get("not").is_some_and(|not| misfits(not).is_empty()) {
+            message = Some("is what the schema says that it must not be".into());
+        }
+        if let Some(message) = message {
+            self.add(Code::WrongValue, message);
         }
     }
 
@@ -147,7 +202,7 @@ impl<'a> Check<'a, '_> {
                 self.within(step, |check| check.value(value, schema));
             } else if let Some(schema) = others.filter(|o| o.is_object()) {
                 self.within(step, |check| check.value(value, schema));
-            } else if !keeps_unknown(schema, properties, others) {
+            } else if !self.junctor && !keeps_unknown(schema, properties, others) {
                 let known = properties.into_iter().flat_map(Map::keys).map(String::as_str);
                 let suggestion = nearest(key, known);
                 let message = format!("there is no field `{key}` here");
@@ -156,7 +211,8 @@ impl<'a> Check<'a, '_> {
         }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             let defaulted = properties.and_then(|p| p.get(name)).is_some_and(|p| p.get("default").is_some());
-            if !object.contains_key(name) && !defaulted {
+            let given = object.get(name).is_some_and(|v| !(v.is_null() && self.expressions()));
+            if !given && !defaulted {
                 self.within(Step::Field(name), |check| check.add(Code::MissingField, "is required".into()));
             }
         }
@@ -186,6 +242,10 @@ impl<'a> Check<'a, '_> {
 
     fn range(&mut self, n: f64, schema: &Value) {
         let limit = |name: &str| schema.get(name).and_then(Value::as_f64);
+        let int32 = schema.get("format").and_then(Value::as_str) == Some("int32");
+        if int32 && !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&n) {
+            self.add(Code::WrongValue, format!("must be an integer of 32 bits, but is {n}"));
+        }
         if let Some(min) = limit("minimum").filter(|min| n < *min || (n <= *min && flag(schema, "exclusiveMinimum"))) {
             self.add(Code::WrongValue, format!("must be {min} or more, but is {n}"));
         }
@@ -193,6 +253,28 @@ impl<'a> Check<'a, '_> {
             self.add(Code::WrongValue, format!("must be {max} or less, but is {n}"));
         }
     }
+}
+
+/// Whether a string in a value holds an expression.
+pub(crate) fn holds_expressions(value: &Value) -> bool {
+    match value {
+        Value::String(s) => Text::is_dynamic(s),
+        Value::Array(items) => items.iter().any(holds_expressions),
+        Value::Object(object) => object.values().any(holds_expressions),
+        _ => false,
+    }
+}
+
+/// The first reason of each alternative that does not fit.
+fn alternatives(found: &[Vec<Finding>]) -> String {
+    let first = |all: &Vec<Finding>| {
+        let finding = all.first()?;
+        let path = finding.path.trim_start_matches('.');
+        Some(if path.is_empty() { finding.message.clone() } else { format!("{path} {}", finding.message) })
+    };
+    let mut all: Vec<String> = found.iter().filter_map(first).collect();
+    all.dedup();
+    all.join("; or ")
 }
 
 fn flag(schema: &Value, name: &str) -> bool {
@@ -243,114 +325,6 @@ pub fn apply_defaults(value: &mut Value, schema: &Value) {
     }
 }
 
-/// What is wrong with a schema that a user wrote: keywords, types, patterns, and a default that does not fit.
-pub fn check_schema(schema: &Map<String, Value>, path: &str) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut stack = vec![(path.to_owned(), schema)];
-    while let Some((path, schema)) = stack.pop() {
-        keywords(schema, &path, &mut found);
-        let whole = Value::Object(schema.clone());
-        for (keyword, value) in values_of(schema) {
-            let mut misfits = Vec::new();
-            check(
-                value,
-                &without_enum(&whole, keyword == "enum"),
-                &child_path(&path, keyword),
-                Strings::Literal,
-                &mut misfits,
-            );
-            found.extend(misfits.into_iter().map(|f| Finding { code: Code::BadDefault, ..f }));
-        }
-        for (name, below) in
-            [("items", schema.get("items")), ("additionalProperties", schema.get("additionalProperties"))]
-        {
-            if let Some(Value::Object(below)) = below {
-                stack.push((child_path(&path, name), below));
-            }
-        }
-        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            match property {
-                Value::Object(property) => stack.push((child_path(&child_path(&path, "properties"), name), property)),
-                other => found.push(Finding {
-                    code: Code::BadSchema,
-                    path: child_path(&child_path(&path, "properties"), name),
-                    message: format!("a schema is an object, not {}", functions::type_name(other)),
-                    suggestion: None,
-                }),
-            }
-        }
-    }
-    found
-}
-
-/// The values that a schema itself holds and that must fit it.
-fn values_of(schema: &Map<String, Value>) -> Vec<(&'static str, &Value)> {
-    let mut all = Vec::new();
-    all.extend(schema.get("default").map(|v| ("default", v)));
-    all.extend(schema.get("enum").and_then(Value::as_array).into_iter().flatten().map(|v| ("enum", v)));
-    all
-}
-
-fn without_enum(schema: &Value, strip: bool) -> Value {
-    let mut schema = schema.clone();
-    if let (true, Some(object)) = (strip, schema.as_object_mut()) {
-        object.remove("enum");
-    }
-    schema
-}
-
-const KEYWORDS: &[&str] = &[
-    "additionalProperties",
-    "default",
-    "description",
-    "enum",
-    "example",
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "format",
-    "items",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "minimum",
-    "nullable",
-    "pattern",
-    "properties",
-    "required",
-    "title",
-    "type",
-    "uniqueItems",
-];
-
-const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
-
-fn keywords(schema: &Map<String, Value>, path: &str, found: &mut Vec<Finding>) {
-    let mut add = |path: String, message: String, suggestion| {
-        found.push(Finding { code: Code::BadSchema, path, message, suggestion });
-    };
-    for key in schema.keys().filter(|k| !KEYWORDS.contains(&k.as_str()) && !k.starts_with("x-")) {
-        let suggestion = nearest(key, KEYWORDS.iter().copied());
-        add(child_path(path, key), format!("a schema has no keyword `{key}`"), suggestion);
-    }
-    match schema.get("type") {
-        Some(Value::String(t)) if TYPES.contains(&t.as_str()) => {}
-        Some(other) => {
-            let suggestion = other.as_str().and_then(|t| nearest(t, TYPES.iter().copied()));
-            add(child_path(path, "type"), format!("{other} is not one of {}", TYPES.join(", ")), suggestion);
-        }
-        None => {}
-    }
-    if let Some(Value::String(pattern)) = schema.get("pattern")
-        && let Err(reason) = functions::compiled(pattern)
-    {
-        add(child_path(path, "pattern"), reason, None);
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -388,11 +362,23 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_may_be_of_any_type_but_text_is_a_string() {
-        let schema = json!({"type": "integer"});
-        assert!(findings(json!("${a.b}"), schema.clone(), Strings::Expressions).is_empty());
-        assert_eq!(findings(json!("x${a.b}"), schema.clone(), Strings::Expressions).len(), 1);
-        assert_eq!(findings(json!("${a.b}"), schema, Strings::Literal).len(), 1);
+    fn junctors_hold_of_what_is_known() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}},
+            "oneOf": [{"required": ["a"]}, {"required": ["b"]}], "not": {"properties": {"a": {"enum": [7]}}, "required": ["a"]}});
+        let count = |value: Value| findings(value, schema.clone(), Strings::Expressions).len();
+        assert_eq!([json!({"a": 1}), json!({"b": "x"})].map(count), [0, 0]);
+        assert_eq!([json!({}), json!({"a": 1, "b": "x"}), json!({"a": 7})].map(count), [1, 1, 1]);
+        assert_eq!(count(json!({"a": 7, "b": "${x}"})), 0);
+    }
+
+    #[test]
+    fn a_null_is_left_out_where_it_may_not_stand() {
+        let schema = json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "array"}, "b": {"type": "array"}}});
+        assert_eq!(
+            findings(json!({"a": null, "b": null}), schema.clone(), Strings::Expressions),
+            ["MissingField x.a "]
+        );
+        assert_eq!(findings(json!({"a": null, "b": null}), schema, Strings::Literal).len(), 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod change;
 pub mod claims;
+pub mod diagram;
 pub mod drivers;
 mod duration;
 pub mod evaluate;

@@ -215,6 +215,18 @@ pub fn resolve(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolve
     finished(Analysis::of_pipeline(pipeline, blueprint, None).run())
 }
 
+/// What a Pipeline runs, its components held against the kinds that are known.
+///
+/// # Errors
+/// Every problem that there is.
+pub fn resolve_against(
+    pipeline: &Pipeline,
+    blueprint: &BlueprintSpec,
+    served: Option<&Served>,
+) -> Result<Resolved, Vec<Problem>> {
+    finished(Analysis::of_pipeline(pipeline, blueprint, served).run())
+}
+
 /// The same, where templates that the status knows to have been verified are not held against their kinds' schemas again.
 pub(crate) fn resolve_again(
     pipeline: &Pipeline,

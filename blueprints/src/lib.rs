@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod plan;
 pub mod problem;
 pub mod records;
+pub mod reference;
 pub mod resolve;
 pub mod revision;
 mod topicconfig;

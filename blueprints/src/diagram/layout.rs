@@ -1,6 +1,8 @@
 //! Where the nodes of a picture are: layers from left to right, crossings kept few by barycentres, as Sugiyama, Tagawa
 //! and Toda (1981) do it. Linear in what is drawn, but for a fixed number of sweeps.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Diagram;
 
 /// How often the order of the layers is gone through.
@@ -76,11 +78,13 @@ impl Layout {
                 spread(&wished, layer, &mut place);
             }
         }
-        let least = place.iter().copied().fold(f64::INFINITY, f64::min);
-        for (point, place) in self.points.iter_mut().zip(&place) {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let slot = (place - least).round() as usize;
-            point.slot = slot;
+        // rows that nothing stands in are left out
+        #[allow(clippy::cast_possible_truncation)]
+        let rows: Vec<i64> = place.iter().map(|p| p.round() as i64).collect();
+        let used: BTreeSet<i64> = rows.iter().copied().collect();
+        let rank: BTreeMap<i64, usize> = used.into_iter().enumerate().map(|(rank, row)| (row, rank)).collect();
+        for (point, row) in self.points.iter_mut().zip(&rows) {
+            point.slot = rank.get(row).copied().unwrap_or(0);
         }
     }
 }

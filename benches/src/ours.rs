@@ -94,6 +94,7 @@ impl StoreResolver for Directories {
 /// I/O, and a job that does not succeed.
 pub fn count_by_job(text: &Path, output: &Path) -> Result<()> {
     let workspace = tempfile::tempdir()?;
+    std::fs::create_dir_all(output)?;
     let input = text.parent().context("the text has no directory")?;
     let location = |uri: &str| S3Location { uri: uri.to_owned(), connection: S3Connection::default() };
     let spec = MapReduceJobSpec {

@@ -189,7 +189,10 @@ fn topic(old: Option<&Topic>, new: &Topic) -> Step {
         (false, false) => {}
     }
     if old.topic_name != new.topic_name {
-        let reason = format!("Kafka cannot rename \"{}\" to \"{}\"; give the topic another name in the blueprint", old.topic_name, new.topic_name);
+        let reason = format!(
+            "Kafka cannot rename \"{}\" to \"{}\"; give the topic another name in the blueprint",
+            old.topic_name, new.topic_name
+        );
         return step(Effect::Refused, &reason);
     }
     if old.connection.bootstrap_servers != new.connection.bootstrap_servers {
@@ -270,7 +273,10 @@ fn topic_gone(old: &Topic) -> Step {
     }
     let reason = "it is not in the blueprint any more";
     if old.retain {
-        return Step { data: format!("\"{}\" and its records stay in Kafka", old.topic_name), ..gone(Effect::Release, reason) };
+        return Step {
+            data: format!("\"{}\" and its records stay in Kafka", old.topic_name),
+            ..gone(Effect::Release, reason)
+        };
     }
     let data = format!("\"{}\" is deleted with all its records, since it says `retain: false`", old.topic_name);
     Step { data, offsets: "the offsets of its readers go with it".into(), ..gone(Effect::Destructive, reason) }

@@ -55,10 +55,10 @@ impl fmt::Display for Resource {
 /// What a Pipeline owns: its topics that are not somebody else's, and the datasets that its components write.
 pub fn claims(pipeline: &Pipeline, resolved: &Resolved) -> Vec<Claim> {
     let inline = pipeline.spec.blueprint.is_some();
-    let (origin, prefix) =
-        if inline { (Origin::Pipeline, "spec.blueprint") } else { (Origin::Blueprint, "spec") };
+    let (origin, prefix) = if inline { (Origin::Pipeline, "spec.blueprint") } else { (Origin::Blueprint, "spec") };
     let owner = format!("{}/{}", resolved.namespace, resolved.pipeline);
-    let claim = |resource, path, name: &str| Claim { resource, pipeline: owner.clone(), origin, path, name: name.to_owned() };
+    let claim =
+        |resource, path, name: &str| Claim { resource, pipeline: owner.clone(), origin, path, name: name.to_owned() };
     let topics = resolved.topics.iter().enumerate().filter(|(_, t)| !t.existing).map(|(i, topic)| {
         let cluster = topic.connection.bootstrap_servers.clone();
         let resource = Resource::Topic { cluster, name: topic.topic_name.clone() };

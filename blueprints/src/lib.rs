@@ -6,7 +6,7 @@ pub mod change;
 pub mod claims;
 pub mod diagram;
 pub mod drivers;
-mod duration;
+pub mod duration;
 pub mod evaluate;
 pub mod expr;
 pub mod graph;

@@ -106,10 +106,9 @@ pub struct Decision {
 /// any order; `running` is the number in its status. Pure and stable: deciding again after it is done changes nothing.
 pub fn decide(pipeline: &Pipeline, now: Option<&Content>, kept: &[Revision], running: Option<i64>) -> Decision {
     let newest = kept.iter().max_by_key(|r| r.number);
-    let create = now.filter(|now| newest.is_none_or(|n| n.content != **now)).map(|now| Revision {
-        number: newest.map_or(1, |n| n.number.saturating_add(1)),
-        content: now.clone(),
-    });
+    let create = now
+        .filter(|now| newest.is_none_or(|n| n.content != **now))
+        .map(|now| Revision { number: newest.map_or(1, |n| n.number.saturating_add(1)), content: now.clone() });
     let latest = create.as_ref().map(|r| r.number).or(newest.map(|n| n.number));
     let there = |n: i64| kept.iter().any(|r| r.number == n) || create.as_ref().is_some_and(|r| r.number == n);
     let still = running.filter(|n| there(*n));

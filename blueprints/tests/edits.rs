@@ -59,7 +59,12 @@ fn edits_of_topics() {
         (base(), topic(json!({"config": {"retention.ms": 2000}})), Effect::InPlace, ""),
         (base(), topic(json!({"config": {"retention.ms": 500}})), Effect::Destructive, "retention.ms"),
         (topic(json!({"config": {"retention.ms": -1}})), base(), Effect::Destructive, "keeps less"),
-        (base(), topic(json!({"config": {"retention.ms": 1000, "cleanup.policy": "compact"}})), Effect::Destructive, "cleanup.policy"),
+        (
+            base(),
+            topic(json!({"config": {"retention.ms": 1000, "cleanup.policy": "compact"}})),
+            Effect::Destructive,
+            "cleanup.policy",
+        ),
         (base(), topic(json!({"existing": true})), Effect::Release, "stay"),
         (base(), json!([]), Effect::Release, "stay in Kafka"),
         (topic(json!({"retain": false})), json!([]), Effect::Destructive, "deleted with all its records"),
@@ -92,16 +97,21 @@ fn two_pipelines_are_told_what_both_claim() {
         claims(&p, &resolved(&p))
     };
     let mine = of("mine", topic("clicks"), "bucket/a/b");
-    let paths = |other: &[_]| conflicts(&mine, other).into_iter().map(|p| (p.code, p.path, p.message)).collect::<Vec<_>>();
+    let paths =
+        |other: &[_]| conflicts(&mine, other).into_iter().map(|p| (p.code, p.path, p.message)).collect::<Vec<_>>();
     let both = paths(&of("other", topic("clicks"), "bucket/a/b"));
     assert_eq!(both.len(), 2);
     assert_eq!((both[0].0, both[0].1.as_str()), (Code::Collision, "spec.blueprint.topics[0].topicName"));
     assert_eq!(both[1].1, "spec.blueprint.datasets[0].location");
     assert!(both.iter().all(|p| p.2.contains("apps/other")), "{both:?}");
-    for (location, collides) in [("bucket/a", true), ("bucket", true), ("bucket/a/b/c", true), ("bucket/a/bc", false), ("bucket2/a/b", false)] {
+    for (location, collides) in
+        [("bucket/a", true), ("bucket", true), ("bucket/a/b/c", true), ("bucket/a/bc", false), ("bucket2/a/b", false)]
+    {
         assert_eq!(paths(&of("other", topic("else"), location)).len(), usize::from(collides), "{location}");
     }
-    assert!(paths(&of("other", json!([{"name": "t", "topicName": "clicks", "existing": true}]), "bucket/z")).is_empty());
+    assert!(
+        paths(&of("other", json!([{"name": "t", "topicName": "clicks", "existing": true}]), "bucket/z")).is_empty()
+    );
     assert!(paths(&mine).is_empty(), "a Pipeline does not collide with itself");
 }
 

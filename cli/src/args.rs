@@ -57,6 +57,9 @@ pub struct RunArgs {
     /// The Pipeline to run, if there are several
     #[arg(long, value_name = "NAME")]
     pub pipeline: Option<String>,
+    /// The namespace of a Pipeline that names none: it is part of the names of topics
+    #[arg(long, short = 'n', value_name = "NAMESPACE", default_value = crate::local::cluster::DEFAULT_NAMESPACE)]
+    pub namespace: String,
     /// A parameter's value, as YAML
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = pair)]
     pub parameters: Vec<(String, String)>,

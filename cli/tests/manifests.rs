@@ -153,8 +153,7 @@ fn the_examples_are_right() {
     for entry in fs::read_dir(examples).unwrap() {
         let (manifests, complaints) = load(&[entry.unwrap().path()]);
         assert_eq!(complaints, []);
-        assert_eq!(manifests.pipelines.len(), 1);
-        count += 1;
+        count += manifests.pipelines.len();
     }
     assert!(count >= 2);
 }

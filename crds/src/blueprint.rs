@@ -113,16 +113,12 @@ pub struct BlueprintTopic {
     /// Configuration.
     #[serde(default, skip_serializing_if = "KafkaConfig::is_empty")]
     pub config: KafkaConfig,
-    /// The topic outlives the Pipeline.
-    #[serde(default = "yes")]
-    pub retain: bool,
+    /// Whether the topic outlives the Pipeline; where this is missing, the Pipeline's `deletionPolicy` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain: Option<bool>,
     /// The topic is somebody else's: it is neither created nor changed nor deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub existing: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A place in one of the Pipeline's stores.

@@ -90,6 +90,24 @@ words! {
         ComponentsSucceeded,
         /// All streams are up.
         StreamsReady,
+        /// Steps of a flow are running, or waiting for each other.
+        StepsRunning,
+        /// A step of a flow failed.
+        StepFailed,
+        /// A Job is running on nodes.
+        NodesRunning,
+        /// A node's Job failed.
+        NodeFailed,
+        /// Stopped by `spec.stop`.
+        Stopped,
+        /// A later run took its place.
+        Replaced,
+        /// A referenced JobTemplate does not exist (yet).
+        TemplateNotFound,
+        /// Another flow has the mutex.
+        WaitingForMutex,
+        /// The schedule says later.
+        WaitingForSchedule,
         /// The outcome of a child was lost.
         OutcomeLost,
         /// Created, not yet looked at.

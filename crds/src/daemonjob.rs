@@ -28,6 +28,8 @@ use crate::{ConcurrencyPolicy, Condition, FlowState, GlobalParams, Retry, Templa
         .message("metadata.name must have at most 52 characters: Job names are made from it")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)")
+    .message("timeZone goes with schedule").field_path(".timeZone"))]
 pub struct DaemonJobSpec {
     /// What every Job gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +107,7 @@ pub struct DaemonJobSpec {
     /// What happens when a run is due and the last one still goes on.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
-    /// How many finished runs are kept.
+    /// How many finished runs are kept beside the last one, with their Jobs; the default is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub history_limit: Option<i32>,
@@ -134,6 +136,9 @@ pub struct DaemonJobStatus {
     /// The run under way, or the last one; counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<i64>,
+    /// The spec that the run was frozen from: name of a ControllerRevision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Nodes that match.
     #[serde(default)]
     pub nodes: i32,
@@ -149,7 +154,7 @@ pub struct DaemonJobStatus {
     /// Failing and running nodes, up to 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub active: Vec<NodeStatus>,
-    /// The nodes whose Jobs have ended, for a run under way: names of ConfigMaps that list them.
+    /// What has come to each node: names of ConfigMaps that list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<String>,
     /// When the run began (RFC 3339).
@@ -172,6 +177,9 @@ pub struct NodeStatus {
     /// Tries after the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// When it came to this, where that counts (RFC 3339).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub since: String,
     /// The Job's or pod's own reason.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -27,7 +27,11 @@ use crate::{Any, Condition, Retry, Template};
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 52")
-        .message("metadata.name must have at most 52 characters: Job names are made from it")
+        .message("metadata.name must have at most 52 characters: Job names are made from it"),
+    validation = Rule::new("self.spec.flows.all(f, size(self.metadata.name) + size(f.name) <= 62)")
+        .message("spec.flows: a Job is named <metadata.name>-<flow>, which has at most 63 characters: shorten either"),
+    validation = Rule::new("!has(self.spec.finally) || self.spec.finally.all(f, size(self.metadata.name) + size(f.name) <= 62)")
+        .message("spec.finally: a Job is named <metadata.name>-<flow>, which has at most 63 characters: shorten either")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)")
@@ -51,10 +55,10 @@ pub struct JobFlowSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub share_volumes: Vec<Template>,
-    /// A Job that runs when the flow has failed.
+    /// A Job that runs when a step has failed and the others have ended. It does not run after a stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_handler: Option<ErrorHandler>,
-    /// A failed step stops the steps that do not depend on it too.
+    /// After a failed step none begins that does not depend on it; what runs ends by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fail_fast: bool,
     /// `globalParams` replaces a container's own values, as job-deploy-operator does, instead of giving way to them.
@@ -63,7 +67,7 @@ pub struct JobFlowSpec {
     /// No new Job while true; running ones are suspended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
-    /// Stop: running Jobs are deleted, the flow ends Failed.
+    /// Stop: running Jobs are deleted, `finally` runs, the flow ends Failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stop: bool,
     /// Another controller's name: this operator then leaves the flow alone.
@@ -105,7 +109,7 @@ pub struct JobFlowSpec {
     /// What happens when a run is due and the last one still goes on.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
-    /// How many finished runs are kept.
+    /// How many finished runs are kept beside the last one, with their Jobs; the default is 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub history_limit: Option<i32>,
@@ -151,7 +155,8 @@ pub struct FlowStep {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10_000))]
     pub dependencies: Vec<String>,
-    /// Boolean expression over steps: `a.succeeded && (b.failed || c.skipped)`.
+    /// Boolean expression over steps: `a.succeeded && (b.failed || c.skipped)`; a name with a hyphen is written
+    /// `steps["my-step"].completed`. `completed` is succeeded or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4_096))]
     pub run_when: Option<String>,
@@ -170,7 +175,7 @@ pub struct FlowStep {
     /// What happens when it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Fails the step when it has not ended this many seconds after its start.
+    /// Fails the step, without another try, when a Job of it has not ended this many seconds after its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<i64>,
@@ -188,7 +193,8 @@ pub struct FlowStep {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputSource {
-    /// Key of the JSON object in the container's termination message; empty means the whole message.
+    /// Key of the JSON object in the container's termination message (the file at its `terminationMessagePath`); empty
+    /// means the whole message, a string.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub key: String,
@@ -263,10 +269,16 @@ pub struct JobFlowStatus {
     /// The spec that the run was frozen from: name of a ControllerRevision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// A byte a step, in the order of `flows` then `finally`: `.` pending, `r` running, `s` succeeded, `f` failed,
-    /// `k` skipped.
+    /// A byte a step, in the order of `flows`, `finally`, `errorHandler`: `.` pending, `r` running, `s` succeeded,
+    /// `f` failed, `k` skipped.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub steps: String,
+    /// The same for the items of each step with `forEach` that is under way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub items: BTreeMap<String, String>,
+    /// Tries after the first one of steps under way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tries: BTreeMap<String, u32>,
     /// The failing and the active steps, up to 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -309,6 +321,9 @@ pub struct StepStatus {
     /// Tries after the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// When it came to this, where that counts (RFC 3339).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub since: String,
     /// The Job's or pod's own reason.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

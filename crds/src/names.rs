@@ -6,10 +6,24 @@ pub const PIPELINE: &str = "tributary.dev/pipeline";
 pub const COMPONENT: &str = "tributary.dev/component";
 /// Label: the topic of that Pipeline.
 pub const TOPIC: &str = "tributary.dev/topic";
-/// Label: the run of that Pipeline, counted from 1.
+/// Label: the run of that Pipeline, JobFlow or DaemonJob, counted from 1.
 pub const RUN: &str = "tributary.dev/run";
 /// Label: the MapReduceJob that an object belongs to.
 pub const JOB: &str = "tributary.dev/mapreducejob";
+/// Label: the JobFlow that an object belongs to.
+pub const FLOW: &str = "tributary.dev/jobflow";
+/// Label: the step of that JobFlow.
+pub const STEP: &str = "tributary.dev/step";
+/// Label: the DaemonJob that an object belongs to.
+pub const DAEMON_JOB: &str = "tributary.dev/daemonjob";
+/// Annotation: the node that a DaemonJob's Job is for.
+pub const NODE: &str = "tributary.dev/node";
+/// Annotation: the uid of that node.
+pub const NODE_UID: &str = "tributary.dev/node-uid";
+/// Annotation: the item of a step's `forEach` that a Job is for, counted from 0.
+pub const ITEM: &str = "tributary.dev/item";
+/// Annotation: how often what a Job is for was tried before.
+pub const ATTEMPT: &str = "tributary.dev/attempt";
 /// Label: `coordinator` or `worker`.
 pub const ROLE: &str = "tributary.dev/role";
 /// Annotation: hash of the template that an object was made from.

@@ -69,7 +69,7 @@ pub struct PipelineSpec {
     /// Whether an edit takes effect by itself.
     #[serde(default)]
     pub update_policy: UpdatePolicy,
-    /// What becomes of datasets and topics that do not say it themselves.
+    /// What becomes of topics that do not say it themselves (`retain`). What is in datasets stays in any case.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Run this revision of the resolved blueprint instead of the newest.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tributary_crds::{EnginePhase, EngineStatus, MapReduceJobSpec};
 use tributary_mapreduce_core::job::WorkerId;
 
-use crate::coordinator::{self, End};
+use crate::coordinator::{self, End, Keep};
 use crate::input::Topics;
 use crate::places::context;
 use crate::spec::JobSpec;
@@ -82,9 +82,12 @@ pub async fn run(job: LocalJob, mut observer: impl FnMut(&EngineStatus) + Send) 
     working.await.map_err(|e| Error::Internal(e.to_string()))?.map_err(|e| Error::Internal(e.to_string()))?;
     let last = status.borrow().clone();
     match ended {
-        Ok(End::Finished) => Ok(last),
+        Ok(End::Finished) => {
+            coordinator::clean(&context, Keep::DeadLetters).await;
+            Ok(last)
+        }
         Ok(End::Stopped) => {
-            coordinator::clean(&context).await;
+            coordinator::clean(&context, Keep::Nothing).await;
             Err(Error::Cancelled)
         }
         Ok(End::Fenced) => Err(Error::Internal("another coordinator runs the same job".to_owned())),

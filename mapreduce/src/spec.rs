@@ -6,6 +6,7 @@ use tributary_crds::{
     Compression, Coordination, Format, IfExists, KafkaInput, MapOperator, MapReduceJobSpec, OutputFormat,
     ReduceOperator, S3Input, S3Location,
 };
+use tributary_mapreduce_core::commit::names::WORKSPACES;
 use tributary_mapreduce_core::job::{Config, Millis};
 use tributary_mapreduce_core::kernel::{self, Framing, MapStep, Program, ProgramError, ReduceStep};
 use tributary_mapreduce_core::split::Codec;
@@ -18,8 +19,6 @@ const SORT_MEMORY: usize = 128 << 20;
 const SLOTS: u32 = 2;
 /// Attempts of a task that may be lost with their workers.
 const MAX_LOST: u32 = 10;
-/// Where the workspace is in the bucket that it is derived from.
-const WORKSPACE: &str = ".tributary";
 
 /// What keeps a spec from being run.
 #[derive(Debug, thiserror::Error)]
@@ -248,7 +247,7 @@ fn apart(input: &S3Location, output: &OutputSpec) -> Result<(), SpecError> {
 fn workspace(spec: &MapReduceJobSpec) -> (S3Location, Option<Use>) {
     let derived = |of: &S3Location| {
         let bucket = of.uri.strip_prefix("s3://").unwrap_or(&of.uri).split('/').next().unwrap_or_default();
-        S3Location { uri: format!("s3://{bucket}/{WORKSPACE}"), connection: of.connection.clone() }
+        S3Location { uri: format!("s3://{bucket}/{WORKSPACES}"), connection: of.connection.clone() }
     };
     if let Some(own) = &spec.workspace {
         (own.clone(), Some(Use::Workspace))
@@ -257,7 +256,7 @@ fn workspace(spec: &MapReduceJobSpec) -> (S3Location, Option<Use>) {
     } else if let Some(input) = &spec.input.s3 {
         (derived(&input.location), Some(Use::Input))
     } else {
-        (S3Location { uri: format!("s3://workspace/{WORKSPACE}"), ..S3Location::default() }, None)
+        (S3Location { uri: format!("s3://workspace/{WORKSPACES}"), ..S3Location::default() }, None)
     }
 }
 

@@ -17,7 +17,10 @@ use crate::{
     blueprint::Blueprints,
     caches::{Caches, PrimaryKind, Scope, StoreId},
     controller::{self, Context, Stop},
+    daemonjob::{self, DaemonJobs},
     http::{self, Shown},
+    jobflow::{self, JobFlows},
+    jobtemplate::JobTemplates,
     lease::Election,
     mapreducejob::{self, MapReduceJobs, Settings},
     metrics::Metrics,
@@ -123,13 +126,17 @@ fn start(context: &Arc<Context>, args: &Run, term: &Stop) -> JoinSet<()> {
     let clusters = Clusters::new(context.act.client().clone(), context.caches.queues().of(PrimaryKind::Topic));
     let topics = Topics::new(clusters);
     controllers.spawn(controller::run(Arc::new(topics), context.clone(), workers, term.clone()));
+    controllers.spawn(controller::run(Arc::new(JobFlows::default()), context.clone(), workers, term.clone()));
+    controllers.spawn(controller::run(Arc::new(JobTemplates), context.clone(), workers, term.clone()));
+    controllers.spawn(controller::run(Arc::new(DaemonJobs::default()), context.clone(), workers, term.clone()));
     controllers
 }
 
 /// The kinds that most decisions need.
 fn always(served: &Served) -> Vec<StoreId> {
     let components = watched(served).into_iter().map(|kind| StoreId::new(&kind.group, &kind.kind, Scope::All));
-    mapreducejob::stores().into_iter().chain(components).collect()
+    let own = [mapreducejob::stores(), jobflow::stores(), daemonjob::stores()].into_iter().flatten();
+    own.chain(components).collect()
 }
 
 fn stop_on_signals() -> std::io::Result<CancellationToken> {

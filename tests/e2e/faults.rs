@@ -1,12 +1,12 @@
 //! A worker, the coordinator and the operator's leader die in mid-job.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use aws_sdk_s3::Client;
 use serde_json::{Value, json};
-use tributary_tests::job::{merge, pipeline, sigkill, slow_workers, text, upload};
+use tributary_tests::job::{pipeline, sigkill, signal, text, upload};
 use tributary_tests::{Namespace, kubectl, reference, s3, until};
 
-/// A running wordcount that has finished some map tasks, but not all.
+/// A running wordcount that has finished some map tasks, but not all; its workers stand still until [`MidJob::go_on`].
 struct MidJob {
     ns: Namespace,
     store: Client,
@@ -19,14 +19,26 @@ impl MidJob {
     async fn start(name: &str) -> anyhow::Result<Self> {
         let ns = Namespace::new(name).await?.with_s3_secret().await?;
         let store = s3::client()?;
-        let text = text(24, 7);
+        let text = text(96, 7);
         upload(&store, &ns.name, &text, 4).await?;
-        let mut spec = slow_workers(3);
-        merge(&mut spec, json!({"failure": {"leaseSeconds": 3}}));
+        let spec = json!({"failure": {"leaseSeconds": 3}, "workers": {"replicas": 3, "slots": 1}});
         ns.apply(&pipeline("wc", &ns.name, &ns.name, spec)?).await?;
         let mid = Self { ns, store, text };
         mid.wait_engine("some map tasks to be finished", |e| e["map"]["finished"].as_u64() >= Some(2)).await?;
+        for worker in mid.pods("worker").await? {
+            signal(&worker, "STOP")?;
+        }
+        let engine = mid.wait_engine("anything", |_| true).await?;
+        ensure!(engine["phase"] == "Mapping", "the job was too quick to be disturbed: {engine}");
         Ok(mid)
+    }
+
+    /// Lets the workers go on, those that are taken for dead meanwhile too.
+    async fn go_on(&self) -> anyhow::Result<()> {
+        for worker in self.pods("worker").await? {
+            signal(&worker, "CONT")?;
+        }
+        Ok(())
     }
 
     async fn wait_engine(&self, what: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
@@ -41,6 +53,7 @@ impl MidJob {
 
     /// The job ends Succeeded, and its output is right and alone.
     async fn ends_right(self) -> anyhow::Result<Value> {
+        self.go_on().await?;
         self.ns.wait_phase("pipeline", "wc", "Succeeded").await?;
         let job = self.ns.get("mapreducejob", JOB).await?.context("the job")?;
         let prefix = format!("{}/", self.ns.name);
@@ -108,6 +121,7 @@ async fn a_killed_leader_is_succeeded() -> anyhow::Result<()> {
     sigkill(&system, &victim).await?;
     // what is created now needs the new leader, or the old one come back
     mid.ns.apply(&pipeline("second", &mid.ns.name, &format!("{}-second", mid.ns.name), json!({}))?).await?;
+    mid.go_on().await?;
     mid.ns.wait_phase("pipeline", "second", "Succeeded").await?;
     until("the lease to be renewed after the kill", || async {
         let now = system.get("lease", "tributary-operator").await?.context("the lease")?;
@@ -146,6 +160,8 @@ async fn an_operator_without_its_crds_waits() -> anyhow::Result<()> {
             .sum())
     };
     let ns = Namespace::new("late-crd").await?;
+    let forget = ["delete", "--ignore-not-found", "crd/odds.late.example.com", "clusterrole/tributary-odds"];
+    kubectl::kubectl(&forget).await?;
     let before = restarts().await?;
     ns.kubectl(&["delete", "crd", "jobtemplates.tributary.dev"]).await?;
     let applied = ns
@@ -190,6 +206,6 @@ async fn an_operator_without_its_crds_waits() -> anyhow::Result<()> {
         .await?;
     ns.wait("pipeline", "late", "its component Ready", |p| p["status"]["components"][0]["health"] == "Ready").await?;
     assert_eq!(restarts().await?, before);
-    ns.kubectl(&["delete", "crd", "odds.late.example.com", "clusterrole/tributary-odds"]).await.ok();
+    kubectl::kubectl(&forget).await?;
     ns.finish().await
 }

@@ -3,12 +3,12 @@
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::process::Command;
 use tributary_tests::{Namespace, root, s3};
 
 /// `tributary run -o json` of an example: the report of the run.
-async fn local(args: &[&str], out: &std::path::Path) -> anyhow::Result<Value> {
+async fn local(ns: &Namespace, args: &[&str], out: &std::path::Path) -> anyhow::Result<Value> {
     let run = Command::new("cargo")
         .args([
             "run",
@@ -23,6 +23,8 @@ async fn local(args: &[&str], out: &std::path::Path) -> anyhow::Result<Value> {
             "run",
             "-o",
             "json",
+            "--namespace",
+            &ns.name,
             "--out",
         ])
         .arg(out)
@@ -48,14 +50,13 @@ fn has(object: &Value, plan: &Value) -> bool {
     }
 }
 
-/// The plan's object, told for another namespace and owner.
-fn moved(mut object: Value, ns: &str, from: &str, owner: &Value) -> anyhow::Result<Value> {
-    for reference in object["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+/// The plan's object, of the owner that it has on the cluster.
+fn owned(mut object: Value, owner: &Value) -> Value {
+    let references = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    for reference in references.into_iter().flatten() {
         reference["uid"] = owner["metadata"]["uid"].clone();
     }
-    object["metadata"]["namespace"] = json!(ns);
-    // topics are named after their namespace
-    Ok(serde_json::from_str(&object.to_string().replace(&format!("\"{from}."), &format!("\"{ns}.")))?)
+    object
 }
 
 async fn compare(ns: &Namespace, example: &str, report: &Value) -> anyhow::Result<()> {
@@ -66,8 +67,7 @@ async fn compare(ns: &Namespace, example: &str, report: &Value) -> anyhow::Resul
     for object in created {
         let (kind, name) =
             (object["kind"].as_str().context("kind")?, object["metadata"]["name"].as_str().context("name")?);
-        let from = object["metadata"]["namespace"].as_str().unwrap_or("default");
-        let planned = moved(object.clone(), &ns.name, from, &owner)?;
+        let planned = owned(object.clone(), &owner);
         let live = ns.wait(&format!("{}.tributary.dev", kind.to_lowercase()), name, "created", |_| true).await?;
         assert!(has(&live, &planned), "planned: {planned:#}\nfound: {live:#}");
     }
@@ -83,11 +83,11 @@ async fn the_local_run_and_the_cluster_plan_the_same() -> anyhow::Result<()> {
     let ns = Namespace::new("same-plan").await?;
     s3::bucket(&s3::client()?, "texts").await?;
     let out = std::env::temp_dir().join(&ns.name);
-    let wordcount = local(&["examples/wordcount"], &out).await?;
+    let wordcount = local(&ns, &["examples/wordcount"], &out).await?;
     ns.apply_path("examples/wordcount").await?;
     compare(&ns, "wordcount", &wordcount).await?;
     let topic =
-        local(&["examples/topic-wordcount", "--topic", "lines=examples/topic-wordcount/lines.txt"], &out).await?;
+        local(&ns, &["examples/topic-wordcount", "--topic", "lines=examples/topic-wordcount/lines.txt"], &out).await?;
     ns.apply_path("examples/topic-wordcount").await?;
     compare(&ns, "topic-wordcount", &topic).await?;
     std::fs::remove_dir_all(&out).ok();

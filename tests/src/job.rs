@@ -63,13 +63,6 @@ pub fn pipeline(name: &str, input: &str, output: &str, spec: Value) -> anyhow::R
     }))
 }
 
-/// Workers with so little CPU that a job lasts long enough to be disturbed.
-pub fn slow_workers(replicas: u32) -> Value {
-    json!({"workers": {"replicas": replicas, "slots": 1, "template": {"spec": {"containers": [
-        {"name": "worker", "resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": "100m"}}},
-    ]}}}})
-}
-
 /// Merges `over` into `base`, object by object.
 pub fn merge(base: &mut Value, over: Value) {
     match (base, over) {
@@ -84,20 +77,26 @@ pub fn merge(base: &mut Value, over: Value) {
 
 /// Sends SIGKILL to the processes of a pod, where they run on this machine; elsewhere deletes the pod by force.
 pub async fn sigkill(ns: &Namespace, pod: &Value) -> anyhow::Result<()> {
-    let uid = pod["metadata"]["uid"].as_str().context("uid")?;
     let name = pod["metadata"]["name"].as_str().context("name")?;
-    let mut killed = 0;
+    if signal(pod, "KILL")? == 0 {
+        ns.kubectl(&["delete", "pod", name, "--force", "--grace-period=0"]).await?;
+    }
+    Ok(())
+}
+
+/// Sends a signal to the processes of a pod that run on this machine; how many there are.
+pub fn signal(pod: &Value, signal: &str) -> anyhow::Result<usize> {
+    let uid = pod["metadata"]["uid"].as_str().context("uid")?;
+    let mut reached = 0;
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
         let in_pod = std::fs::read_to_string(entry.path().join("cgroup")).is_ok_and(|c| c.contains(uid));
         let command = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
         if in_pod && command.contains("tributary") {
-            ensure!(Command::new("kill").args(["-9", &pid.to_string()]).status()?.success(), "kill {pid}");
-            killed += 1;
+            let sent = Command::new("kill").args(["-s", signal, &pid.to_string()]).status()?;
+            ensure!(sent.success(), "kill -s {signal} {pid}");
+            reached += 1;
         }
     }
-    if killed == 0 {
-        ns.kubectl(&["delete", "pod", name, "--force", "--grace-period=0"]).await?;
-    }
-    Ok(())
+    Ok(reached)
 }

@@ -126,9 +126,10 @@ impl Namespace {
 
     /// The S3 credentials that the examples name.
     pub async fn with_s3_secret(self) -> anyhow::Result<Self> {
+        let (access, secret) = crate::s3::credentials()?;
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"},
-            "stringData": {"AWS_ACCESS_KEY_ID": crate::s3::ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": crate::s3::SECRET_KEY},
+            "stringData": {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret},
         }))
         .await?;
         Ok(self)
@@ -140,17 +141,20 @@ impl Namespace {
     }
 }
 
-/// Waits until the installed operator has its replicas.
+/// Installs the operator with the images under test and waits until it has its replicas.
 async fn operator_is_up() -> anyhow::Result<()> {
     static UP: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
     UP.get_or_try_init(|| async {
-        let manifest = root().join("charts/install.yaml");
-        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", manifest.to_str().context("path")?]).await?;
-        until("the operator's Deployment to be available", || async {
+        let manifest = manifest()?;
+        let out = kubectl::run(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &manifest).await?;
+        if !out.ok {
+            bail!("kubectl apply of charts/install.yaml: {}", out.stderr);
+        }
+        until("the operator's Deployment to be rolled out", || async {
             let deployment =
                 kubectl::json(&["-n", "tributary-system", "get", "deployment", "tributary-operator"]).await?;
             let status = &deployment["status"];
-            let up = status["availableReplicas"] == 2
+            let up = ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|f| status[f] == 2)
                 && status["observedGeneration"] == deployment["metadata"]["generation"];
             Ok((up.then_some(()), status.to_string()))
         })
@@ -158,4 +162,17 @@ async fn operator_is_up() -> anyhow::Result<()> {
     })
     .await
     .copied()
+}
+
+/// `charts/install.yaml` with the images that `TRIBUTARY_OPERATOR_IMAGE` and `TRIBUTARY_ENGINE_IMAGE` name, where they are set.
+fn manifest() -> anyhow::Result<String> {
+    let mut text = std::fs::read_to_string(root().join("charts/install.yaml"))?;
+    for (variable, released) in
+        [("TRIBUTARY_OPERATOR_IMAGE", "tributary/operator:dev"), ("TRIBUTARY_ENGINE_IMAGE", "tributary/engine:dev")]
+    {
+        if let Ok(image) = std::env::var(variable) {
+            text = text.replace(released, &image);
+        }
+    }
+    Ok(text)
 }

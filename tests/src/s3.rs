@@ -6,18 +6,19 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 
 use crate::env;
 
-/// The test service's access key.
-pub const ACCESS_KEY: &str = "tributary";
-/// The test service's secret key.
-pub const SECRET_KEY: &str = "tributary-secret";
+/// The test service's access key and secret key.
+pub fn credentials() -> anyhow::Result<(String, String)> {
+    Ok((env("AWS_ACCESS_KEY_ID")?, env("AWS_SECRET_ACCESS_KEY")?))
+}
 
 /// A client of the test service.
 pub fn client() -> anyhow::Result<Client> {
+    let (access, secret) = credentials()?;
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(env("TRIBUTARY_S3")?)
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+        .credentials_provider(Credentials::new(access, secret, None, None, "test"))
         .force_path_style(true)
         .build();
     Ok(Client::from_conf(config))

@@ -1,7 +1,8 @@
 //! Generated files, and benchmarks: both by binaries of the workspace.
 
+use crate::cluster::Cluster;
 use crate::dirs::Dirs;
-use crate::sh;
+use crate::{images, sh};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::fs;
@@ -34,8 +35,19 @@ pub fn manifests(dirs: &Dirs, check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Runs a benchmark.
+/// Fake nodes to measure flows on.
+const FAKE_NODES: usize = 50;
+
+/// Runs a benchmark: a binary of benches/, or one of tests/bench/, which measures on the cluster and starts it if need be.
 pub fn bench(dirs: &Dirs, name: &str, json: bool, args: &[OsString]) -> Result<()> {
+    if dirs.root.join("tests/bench").join(format!("{}.rs", name.replace('-', "_"))).exists() {
+        let (cluster, images) = (Cluster::find(dirs), images::build(dirs)?);
+        // flows are measured on nodes that kwok simulates
+        cluster.up(false, (name == "flow").then_some(FAKE_NODES))?;
+        images::deliver(dirs, &cluster, &images)?;
+        let mut cmd = cluster.command(binary(dirs, name)?);
+        return sh::run(cmd.current_dir(&dirs.root).args(json.then_some("--json")).args(args));
+    }
     let mut cmd = Command::new("cargo");
     cmd.args(["run", "--quiet", "--release", "--package", "tributary-benches", "--bin", name, "--"]);
     sh::run(cmd.current_dir(&dirs.root).args(json.then_some("--json")).args(args))

@@ -64,7 +64,7 @@ enum Task {
     },
     /// Run a benchmark
     Bench {
-        /// A binary of benches/
+        /// A binary of benches/, or of tests/bench/ for those on the cluster
         name: String,
         /// Print one JSON object on the last line
         #[arg(long)]

@@ -16,9 +16,11 @@ use crate::resolve::{Dataset, Topic};
 use crate::world::Served;
 
 mod conditions;
+mod daemonjob;
 mod deployment;
 mod generic;
 mod job;
+mod jobflow;
 mod kafkatopic;
 mod mapreducejob;
 mod pods;
@@ -35,6 +37,8 @@ pub const ALL: &[&dyn Component] = &[
     &topic::TopicDriver,
     &kafkatopic::KafkaTopicDriver,
     &job::JobDriver,
+    &jobflow::JobFlowDriver,
+    &daemonjob::DaemonJobDriver,
     &deployment::DeploymentDriver,
 ];
 

@@ -302,7 +302,11 @@ fn arithmetic(op: BinaryOp, a: &Type, b: &Type) -> Option<Type> {
         (Type::Dyn, known @ (Type::String | Type::List(_))) | (known @ (Type::String | Type::List(_)), Type::Dyn)
             if add =>
         {
-            if *known == Type::String { Type::String } else { Type::list(Type::Dyn) }
+            if *known == Type::String {
+                Type::String
+            } else {
+                Type::list(Type::Dyn)
+            }
         }
         _ => return None,
     })

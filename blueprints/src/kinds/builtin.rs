@@ -91,7 +91,8 @@ mod tests {
             assert!(names(group).any(|(k, _)| k == kind), "{kind}");
         }
         let job = of(&Gvk::new("batch", "v1", "Job")).unwrap();
-        let image = "/properties/spec/properties/template/properties/spec/properties/containers/items/properties/image/type";
+        let image =
+            "/properties/spec/properties/template/properties/spec/properties/containers/items/properties/image/type";
         assert_eq!(job.pointer(image).unwrap(), "string");
     }
 }

@@ -374,7 +374,10 @@ mod tests {
     #[test]
     fn a_null_is_left_out_where_it_may_not_stand() {
         let schema = json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "array"}, "b": {"type": "array"}}});
-        assert_eq!(findings(json!({"a": null, "b": null}), schema.clone(), Strings::Expressions), ["MissingField x.a "]);
+        assert_eq!(
+            findings(json!({"a": null, "b": null}), schema.clone(), Strings::Expressions),
+            ["MissingField x.a "]
+        );
         assert_eq!(findings(json!({"a": null, "b": null}), schema, Strings::Literal).len(), 2);
     }
 

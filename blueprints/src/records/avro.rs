@@ -91,7 +91,8 @@ fn resolved<'a>(schema: &'a Schema, names: &Names<'a>) -> &'a Schema {
         Schema::Ref { name } => {
             let full = name.fullname(None);
             // a name without a namespace may stand for one of the only type called so
-            let short = || names.iter().find(|(n, _)| n.rsplit('.').next() == Some(name.name.as_str())).map(|(_, s)| *s);
+            let short =
+                || names.iter().find(|(n, _)| n.rsplit('.').next() == Some(name.name.as_str())).map(|(_, s)| *s);
             names.get(&full).copied().or_else(short).unwrap_or(schema)
         }
         other => other,

@@ -68,7 +68,9 @@ impl<'a> Comparison<'a> {
     }
 
     fn pair(&mut self, writer: &'a Value, reader: &'a Value) {
-        let (Some(writer), Some(reader)) = (resolved(writer, self.writer), resolved(reader, self.reader)) else { return };
+        let (Some(writer), Some(reader)) = (resolved(writer, self.writer), resolved(reader, self.reader)) else {
+            return;
+        };
         let address = |v: &Value| std::ptr::from_ref(v).addr();
         if !self.seen.insert((address(writer), address(reader))) || writer == &Value::Bool(false) {
             return;
@@ -83,7 +85,8 @@ impl<'a> Comparison<'a> {
         };
         if let Some(branches) = ["anyOf", "oneOf"].iter().find_map(|k| w.get(*k)).and_then(Value::as_array) {
             // what stands beside the branches narrows them further: only plain unions are compared
-            if w.keys().all(|k| matches!(k.as_str(), "anyOf" | "oneOf" | "title" | "description" | "$schema" | "$defs")) {
+            if w.keys().all(|k| matches!(k.as_str(), "anyOf" | "oneOf" | "title" | "description" | "$schema" | "$defs"))
+            {
                 branches.iter().for_each(|branch| self.pair(branch, reader));
             }
             return;
@@ -137,8 +140,7 @@ impl<'a> Comparison<'a> {
         }
         if let Some(written) = listed(w) {
             let types = types(r);
-            let other: Vec<String> =
-                written.iter().filter(|v| !is_of_any(v, &types)).map(|v| v.to_string()).collect();
+            let other: Vec<String> = written.iter().filter(|v| !is_of_any(v, &types)).map(|v| v.to_string()).collect();
             if !other.is_empty() {
                 let rule = format!("{} is of another type", other.join(", "));
                 self.fails(one_of(&written), words(r), rule);
@@ -207,7 +209,9 @@ impl<'a> Comparison<'a> {
             });
         }
         let Some(written) = w.get("additionalProperties").filter(|o| **o != Value::Bool(false)) else { return };
-        for (name, read) in of(r).into_iter().flatten().filter(|(name, _)| !fields.is_some_and(|f| f.contains_key(*name))) {
+        for (name, read) in
+            of(r).into_iter().flatten().filter(|(name, _)| !fields.is_some_and(|f| f.contains_key(*name)))
+        {
             self.within(&format!(".{name}"), |this| this.pair(written, read));
         }
         if let Some(read) = others {

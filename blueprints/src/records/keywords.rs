@@ -92,7 +92,7 @@ impl Check<'_> {
                 "properties" | "patternProperties" | "$defs" | "definitions" if !value.is_object() => "an object",
                 "required" if !strings(value) => "a list of strings",
                 "enum" if !value.is_array() => "a list",
-                "allOf" | "anyOf" | "oneOf" if !value.as_array().is_some_and(|a| !a.is_empty()) => {
+                "allOf" | "anyOf" | "oneOf" if value.as_array().is_none_or(Vec::is_empty) => {
                     "a list of at least one schema"
                 }
                 "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"

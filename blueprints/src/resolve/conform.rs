@@ -79,7 +79,8 @@ impl Analysis<'_> {
             let known = matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status");
             if !known && !free && !fields().any(|f| f == field) {
                 let message = format!("{} has no field `{field}`", component.gvk.kind);
-                let candidates = fields().map(String::as_str).filter(|f| !matches!(*f, "status" | "apiVersion" | "kind"));
+                let candidates =
+                    fields().map(String::as_str).filter(|f| !matches!(*f, "status" | "apiVersion" | "kind"));
                 let suggestion = nearest(field, candidates);
                 found.push(Finding { code: Code::UnknownField, path: child_path(path, field), message, suggestion });
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use tributary_crds::{
-    BlueprintTopic, Dataset as DeclaredDataset, IntOrExpression, KafkaConnection, S3Connection, names,
+    BlueprintTopic, Dataset as DeclaredDataset, DeletionPolicy, IntOrExpression, KafkaConnection, S3Connection, names,
 };
 
 use super::scope::{Tree, names as tree_of, text};
@@ -68,10 +68,15 @@ impl Analysis<'_> {
             partitions,
             replicas,
             config,
-            retain: declared.retain,
+            retain: declared.retain.unwrap_or_else(|| self.retains()),
             existing: declared.existing,
             schema: declared.schema.clone(),
         }
+    }
+
+    /// Whether topics that do not say it outlive the Pipeline.
+    fn retains(&self) -> bool {
+        self.spec.is_none_or(|spec| spec.deletion_policy == DeletionPolicy::Retain)
     }
 
     fn cluster(&mut self, declared: &BlueprintTopic, path: &str) -> Option<(String, KafkaConnection)> {
@@ -164,7 +169,8 @@ impl Analysis<'_> {
         if let (Some(wanted), Some(replicas)) = (wanted, replicas)
             && wanted > replicas
         {
-            let message = format!("{wanted} replicas must be in sync, but the topic has {replicas}: nothing could be written");
+            let message =
+                format!("{wanted} replicas must be in sync, but the topic has {replicas}: nothing could be written");
             self.problems.add(Code::BadTopicConfig, child_path(&format!("{path}.config"), KEY), message);
         }
     }

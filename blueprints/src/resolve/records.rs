@@ -92,8 +92,10 @@ impl<'a> Analysis<'a> {
                 None => {
                     for reader in readers {
                         for writer in writers {
-                            let what =
-                                format!("what component `{}` writes to {kind} `{name}` cannot be read here", writer.component);
+                            let what = format!(
+                                "what component `{}` writes to {kind} `{name}` cannot be read here",
+                                writer.component
+                            );
                             self.readable(&mut pairs, writer.schema, reader.schema, &reader.path, &what);
                         }
                     }

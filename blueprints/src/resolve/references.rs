@@ -99,7 +99,9 @@ impl Analysis<'_> {
         let torn = expression.references().iter().flat_map(|r| self.torn(r, source)).collect::<Vec<_>>();
         for reference in expression.references() {
             // `clicks` of `topics.raw-clicks` is no name of its own
-            if !ROOTS.contains(&reference.root()) && torn.iter().any(|full| full.split('-').any(|p| p == reference.root())) {
+            if !ROOTS.contains(&reference.root())
+                && torn.iter().any(|full| full.split('-').any(|p| p == reference.root()))
+            {
                 continue;
             }
             if let Some((code, message, suggestion)) = self.fault(reference, source, place) {

@@ -73,6 +73,13 @@ impl<'a> Chosen<'a> {
         self.loaded.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
+    /// Puts a Pipeline that names no namespace into this one.
+    pub fn default_namespace(&mut self, namespace: &str) {
+        if self.loaded.object.metadata.namespace.is_none() {
+            self.pipeline.metadata.namespace = Some(namespace.to_owned());
+        }
+    }
+
     /// Sets parameters, each given as YAML.
     pub fn set_parameters(&mut self, given: &[(String, String)]) -> Result<(), Failure> {
         for (name, value) in given {

@@ -30,6 +30,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         return Err(Failure::Manifests(complaints));
     }
     let mut chosen = Chosen::new(&manifests, args.pipeline.as_deref())?;
+    chosen.default_namespace(&args.namespace);
     chosen.set_parameters(&args.parameters)?;
     chosen.resolved()?;
     // left out only once all is known to be right, so that a skipped component hides no mistake

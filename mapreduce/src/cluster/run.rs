@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tributary_crds::{EnginePhase, EngineStatus};
 use tributary_mapreduce_core::job::WorkerId;
@@ -17,7 +17,7 @@ use super::client::HttpLink;
 use super::job_file::{JobFile, JobFileError};
 use super::server::serve;
 use super::status::{Seen, StatusWriter};
-use crate::coordinator::{self, End};
+use crate::coordinator::{self, End, Keep};
 use crate::input::{KafkaSecrets, KafkaTopics, MemoryTopics, Topics};
 use crate::local::failed;
 use crate::places::context;
@@ -30,6 +30,8 @@ use crate::worker;
 const WRITES: Duration = Duration::from_millis(500);
 /// The pause after a write of the status that failed.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the status is tried to be read at first.
+const FIRST_WORD: Duration = Duration::from_secs(60);
 /// How long the last status is tried to be written.
 const LAST_WORD: Duration = Duration::from_secs(300);
 
@@ -107,11 +109,11 @@ pub async fn coordinate(files: Files, listen: String, stop: CancellationToken) -
     let writer = StatusWriter::new(Client::try_default().await?, &job.namespace, &job.name, &job.uid);
     let listener = TcpListener::bind(&listen).await;
     let listener = listener.map_err(|source| RunError::Listen { address: listen.clone(), source })?;
-    let (mut before, seen) = writer.read().await?;
+    let (mut before, seen) = read(&writer).await?;
     if matches!(before.phase, EnginePhase::Succeeded | EnginePhase::Failed) {
         // a coordinator before this one came to the end, but not to its own
         if let Ok(context) = prepared(&job).await {
-            coordinator::clean(&context).await;
+            coordinator::clean(&context, Keep::DeadLetters).await;
         }
         return Ok(());
     }
@@ -123,7 +125,7 @@ pub async fn coordinate(files: Files, listen: String, stop: CancellationToken) -
         }
     };
     if seen == Seen::Deleted {
-        coordinator::clean(&context).await;
+        coordinator::clean(&context, Keep::Nothing).await;
         return Ok(());
     }
     let (link, requests) = coordinator::link();
@@ -143,14 +145,18 @@ pub async fn coordinate(files: Files, listen: String, stop: CancellationToken) -
     let last = status.borrow().clone();
     match ended {
         _ if deleted.is_cancelled() => {
-            coordinator::clean(&context).await;
+            coordinator::clean(&context, Keep::Nothing).await;
             Ok(())
         }
-        Ok(End::Finished) => last_word(&writer, &last).await,
+        Ok(End::Finished) => {
+            last_word(&writer, &last).await?;
+            coordinator::clean(&context, Keep::DeadLetters).await;
+            Ok(())
+        }
         Ok(End::Fenced) => Err(RunError::Stopped),
         Ok(End::Stopped) => {
             if writer.look().await.is_ok_and(|seen| seen == Seen::Deleted) {
-                coordinator::clean(&context).await;
+                coordinator::clean(&context, Keep::Nothing).await;
                 return Ok(());
             }
             Err(RunError::Stopped)
@@ -191,6 +197,20 @@ async fn tell(
                 status.mark_changed();
                 sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// The status before, and whether the job is still there; tried again while the apiserver is away.
+async fn read(writer: &StatusWriter) -> Result<(EngineStatus, Seen), RunError> {
+    let since = Instant::now();
+    loop {
+        match writer.read().await {
+            Err(error) if since.elapsed() < FIRST_WORD => {
+                tracing::warn!(%error, "the job's status is not read");
+                sleep(PAUSE).await;
+            }
+            done => return Ok(done?),
         }
     }
 }

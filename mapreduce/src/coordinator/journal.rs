@@ -19,9 +19,12 @@ pub(super) enum Written {
 /// Makes sure that the store keeps an object that a conditional write meets.
 pub(super) async fn probe(place: &Place) -> Result<(), CoordinatorError> {
     let key = place.key(names::PROBE);
-    let word = || Bytes::from(format!("{:032x}", rand::random::<u128>()));
-    place.store.put_if_absent(&key, word()).await?;
-    match place.store.put_if_absent(&key, word()).await? {
+    let put = || async {
+        let word = Bytes::from(format!("{:032x}", rand::random::<u128>()));
+        Ok(place.store.put_if_absent(&key, word).await?)
+    };
+    patiently(put).await?;
+    match patiently(put).await? {
         Put::Exists => Ok(()),
         Put::Created => Err(CoordinatorError::StoreUnsafe { place: place.store.place(&key) }),
     }
@@ -32,10 +35,10 @@ pub(super) async fn read(place: &Place) -> Result<Vec<Batch>, CoordinatorError> 
     let mut batches = Vec::new();
     loop {
         let key = place.key(&names::journal(batches.len() as u64 + 1));
-        match place.store.get(&key, None, None).await {
+        match patiently(|| async { Ok(place.store.get(&key, None, None).await?) }).await {
             Ok(bytes) => batches.push(decode(place, &key, &bytes)?),
-            Err(StoreError::NotFound { .. }) => return Ok(batches),
-            Err(e) => return Err(e.into()),
+            Err(CoordinatorError::Store(StoreError::NotFound { .. })) => return Ok(batches),
+            Err(e) => return Err(e),
         }
     }
 }
@@ -53,12 +56,12 @@ pub(super) async fn write_manifest(place: &Place, manifest: &Manifest) -> Result
     Ok(once(place, &key, manifest).await?.unwrap_or_else(|| manifest.clone()))
 }
 
-/// Deletes the workspace, the journal last: as long as it is there, a coordinator knows what has been done.
-pub(super) async fn delete(place: &Place) -> Result<(), StoreError> {
-    let journal = place.key(names::JOURNAL);
-    let all = place.store.list(&place.prefix).await?;
+/// Deletes the workspace but for `kept`, the journal last: as long as it is there, a coordinator knows what has been done.
+pub(super) async fn delete(place: &Place, kept: Option<&str>) -> Result<(), StoreError> {
+    let (journal, kept) = (place.key(names::JOURNAL), kept.map(|name| place.key(name)));
+    let all = place.store.list(&place.prefix).await?.into_iter().map(|object| object.key);
     let (last, first): (Vec<String>, Vec<String>) =
-        all.into_iter().map(|object| object.key).partition(|key| key.starts_with(&journal));
+        all.filter(|key| kept.as_ref().is_none_or(|k| !key.starts_with(k))).partition(|key| key.starts_with(&journal));
     for keys in [first, last] {
         if !keys.is_empty() {
             place.store.delete(&keys).await?;

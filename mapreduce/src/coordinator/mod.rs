@@ -8,10 +8,10 @@ mod progress;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tributary_crds::{EngineStatus, IfExists};
-use tributary_mapreduce_core::commit::Manifest;
+use tributary_mapreduce_core::commit::{Manifest, names};
 use tributary_mapreduce_core::job::{Effect, Event, Job, Millis, State};
 
 use crate::input::{PlanError, plan};
@@ -89,6 +89,8 @@ pub enum End {
 }
 
 /// Coordinates a job until it has ended, another coordinator takes over, or `stop`. `status` has the status at any time.
+/// What the job leaves in the stores is there until [`clean`]: not before its end is known elsewhere, for a coordinator
+/// that finds no journal begins the job anew.
 ///
 /// # Errors
 /// The workspace cannot be written. A job that fails is no error.
@@ -104,15 +106,29 @@ pub async fn run(
         job.replay(&batch);
     }
     let (events, inbox) = mpsc::unbounded_channel();
+    let clock = Clock::start();
     let lease = Duration::from_millis(config.context.spec.config.lease.0);
     let polls = Polls::new(requests, lease / 3);
-    Driver { config, job, events, inbox, polls, status, stop, end: None, started: CancellationToken::new() }.run().await
+    Driver { config, clock, job, events, inbox, polls, status, stop, end: None, over: CancellationToken::new() }
+        .run()
+        .await
 }
 
-/// Milliseconds since 1970.
-fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+/// Milliseconds since 1970 that never go back nor jump: leases run by them.
+struct Clock {
+    began: Instant,
+    since_epoch: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { began: Instant::now(), since_epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+    }
+
+    fn now(&self) -> Millis {
+        let since = self.since_epoch.saturating_add(self.began.elapsed());
+        Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 /// What an effect that takes time came to.
@@ -123,6 +139,7 @@ enum Told {
 
 struct Driver {
     config: Config,
+    clock: Clock,
     job: Job,
     events: mpsc::UnboundedSender<Told>,
     inbox: mpsc::UnboundedReceiver<Told>,
@@ -131,7 +148,7 @@ struct Driver {
     stop: CancellationToken,
     end: Option<End>,
     /// Cancelled at the end: what effects still do is of no use.
-    started: CancellationToken,
+    over: CancellationToken,
 }
 
 impl Driver {
@@ -162,17 +179,17 @@ impl Driver {
             }
             self.publish();
         };
-        self.started.cancel();
+        self.over.cancel();
         self.publish();
         if ended.as_ref().is_ok_and(|end| *end == End::Finished) {
-            self.finish().await;
+            let _ = timeout(FAREWELL, self.dismiss()).await;
         }
         ended
     }
 
     /// Puts an event, and begins what follows from it.
     fn put(&mut self, event: Event) {
-        for effect in self.job.on(event, now()) {
+        for effect in self.job.on(event, self.clock.now()) {
             match effect {
                 Effect::Reply { worker, seq, reply } => self.polls.answer(&worker, seq, reply),
                 Effect::Finish => self.end = Some(End::Finished),
@@ -219,7 +236,7 @@ impl Driver {
     }
 
     fn begin(&self, work: impl Future<Output = Result<Event, CoordinatorError>> + Send + 'static) {
-        let (events, over) = (self.events.clone(), self.started.clone());
+        let (events, over) = (self.events.clone(), self.over.clone());
         tokio::spawn(async move {
             let told = tokio::select! {
                 told = work => told,
@@ -238,30 +255,35 @@ impl Driver {
         self.status.send_if_modified(|old| progress::replace(old, new));
     }
 
-    /// Lets the workers know, while the job's traces go.
-    async fn finish(&mut self) {
-        let context = self.config.context.clone();
-        let cleaning = tokio::spawn(async move { clean(&context).await });
-        let told = async {
-            self.put_held();
-            while !self.polls.all_done() {
-                match self.polls.next().await {
-                    Some(poll) => self.put(Event::Poll(poll)),
-                    None => return,
-                }
+    /// Lets the workers know that the job has ended.
+    async fn dismiss(&mut self) {
+        self.put_held();
+        while !self.polls.all_done() {
+            match self.polls.next().await {
+                Some(poll) => self.put(Event::Poll(poll)),
+                None => return,
             }
-        };
-        let _ = timeout(FAREWELL, told).await;
-        let _ = cleaning.await;
+        }
     }
 }
 
-/// Aborts a job's uploads and deletes its workspace. Failures are logged: they change nothing of the outcome.
-pub async fn clean(context: &Context) {
+/// What of a job stays in its workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: the job is gone.
+    Nothing,
+    /// The bad records: somebody may want to look at them.
+    DeadLetters,
+}
+
+/// Aborts the uploads that a job has left open and deletes its workspace. Failures are logged: they change nothing of the
+/// outcome.
+pub async fn clean(context: &Context, keep: Keep) {
     if let Err(error) = commit::abort_uploads(context).await {
         tracing::warn!(%error, "open uploads of the job may be left");
     }
-    if let Err(error) = journal::delete(&context.workspace).await {
+    let kept = (keep == Keep::DeadLetters).then_some(names::DEAD_LETTER);
+    if let Err(error) = journal::delete(&context.workspace, kept).await {
         tracing::warn!(%error, "the job's workspace may be left");
     }
 }
@@ -282,7 +304,11 @@ async fn planned(
                 return fail("OutputExists", message);
             }
             Ok(None) => plan(&context.spec, context.input.as_ref(), context.topics.clone(), start.clone(), say).await,
-            Err(e) => Err(PlanError::Store(e)),
+            Err(e) if e.is_transient() => Err(PlanError::Store(e)),
+            Err(e) => {
+                let missing = matches!(e, StoreError::NoSuchBucket { .. } | StoreError::NotFound { .. });
+                return fail(if missing { "OutputNotFound" } else { "StoreError" }, e.to_string());
+            }
         };
         match result {
             Ok(inputs) => return Event::Planned { inputs },
@@ -298,9 +324,10 @@ async fn planned(
 /// An object in the output's place, where there may be none.
 async fn output_is_free(context: &Context) -> Result<Option<String>, StoreError> {
     let (Some(spec), Some(place)) = (&context.spec.output, &context.output) else { return Ok(None) };
-    let found = place.store.list(&place.prefix).await?;
+    // also where it is replaced: a place that cannot be read is better known now than when all is done
+    let found = commit::others(context, place).await?;
     let taken = spec.if_exists == IfExists::Fail;
-    Ok(found.first().filter(|_| taken).map(|object| place.store.place(&object.key)))
+    Ok(found.first().filter(|_| taken).map(|key| place.store.place(key)))
 }
 
 async fn completed(context: &Context, manifest: &Manifest) -> Event {

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{ObjectMeta, Part, Put, Result, Store, StoreError, Upload, dir_upload};
+use super::{ObjectMeta, Part, Put, Result, Store, StoreError, dir_upload};
 
 /// Where files are before they are complete, at the top of the directory; never listed.
 pub(super) const STAGING: &str = ".uploads";
@@ -269,10 +269,5 @@ impl Store for DirStore {
     async fn abort_upload(&self, key: &str, upload: &str) -> Result<()> {
         let (key, upload) = (key.to_owned(), upload.to_owned());
         self.blocking(move |this| dir_upload::abort(this, &key, &upload)).await
-    }
-
-    async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
-        let prefix = prefix.to_owned();
-        self.blocking(move |this| dir_upload::list(this, &prefix)).await
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::dir::{DirStore, STAGING, create_with_parents};
-use super::{Part, Result, StoreError, Upload};
+use super::{Part, Result, StoreError};
 
 /// The file of an upload that holds its key.
 const KEY: &str = "key";
@@ -112,23 +112,4 @@ fn remove(store: &DirStore, dir: &Path) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(store.error(dir, &e)),
         _ => Ok(()),
     }
-}
-
-pub(super) fn list(store: &DirStore, prefix: &str) -> Result<Vec<Upload>> {
-    let staging = store.root().join(STAGING);
-    let entries = match fs::read_dir(&staging) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(store.error(&staging, &e)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|e| store.error(&staging, &e))?;
-        let Ok(key) = fs::read_to_string(entry.path().join(KEY)) else { continue };
-        if key.starts_with(prefix) {
-            found.push(Upload { key, id: entry.file_name().to_string_lossy().into_owned() });
-        }
-    }
-    found.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
-    Ok(found)
 }

@@ -51,15 +51,6 @@ pub enum Put {
     Exists,
 }
 
-/// A multipart upload that is neither completed nor aborted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
-    /// The key it would make.
-    pub key: String,
-    /// The store's word for it.
-    pub id: String,
-}
-
 /// The least bytes of a part that is not the last one.
 pub const MIN_PART: usize = 5 << 20;
 
@@ -101,15 +92,6 @@ pub trait Store: Send + Sync + Debug {
 
     /// Forgets an upload and its parts; one that is not there is no error.
     async fn abort_upload(&self, key: &str, upload: &str) -> Result<()>;
-
-    /// The open uploads whose keys begin with `prefix`.
-    async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>>;
-
-    /// Deletes every object whose key begins with `prefix`.
-    async fn delete_prefix(&self, prefix: &str) -> Result<()> {
-        let keys: Vec<String> = self.list(prefix).await?.into_iter().map(|o| o.key).collect();
-        if keys.is_empty() { Ok(()) } else { self.delete(&keys).await }
-    }
 }
 
 /// What a location is to a job.

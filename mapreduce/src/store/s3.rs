@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tributary_crds::S3Connection;
 
 use super::s3_error::{code, store_error};
-use super::{ObjectMeta, Part, Put, Result, Store, StoreError, Upload};
+use super::{ObjectMeta, Part, Put, Result, Store, StoreError};
 
 /// Tries of a request, the first one included; pauses grow from 100 ms to 5 s.
 const TRIES: u32 = 8;
@@ -284,24 +284,6 @@ impl Store for S3Store {
         match abort.map_err(|e| store_error(e, self.place(key))) {
             Ok(_) | Err(StoreError::NoSuchUpload { .. } | StoreError::NotFound { .. }) => Ok(()),
             Err(e) => Err(e),
-        }
-    }
-
-    async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
-        let (mut uploads, mut key, mut id) = (Vec::new(), None, None);
-        loop {
-            let list = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
-            let page = list.set_key_marker(key).set_upload_id_marker(id).send().await;
-            let page = page.map_err(|e| store_error(e, self.place(prefix)))?;
-            uploads.extend(
-                page.uploads()
-                    .iter()
-                    .filter_map(|u| Some(Upload { key: u.key()?.to_owned(), id: u.upload_id()?.to_owned() })),
-            );
-            if page.is_truncated() != Some(true) {
-                return Ok(uploads);
-            }
-            (key, id) = (page.next_key_marker().map(str::to_owned), page.next_upload_id_marker().map(str::to_owned));
         }
     }
 }

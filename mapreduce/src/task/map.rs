@@ -7,34 +7,60 @@ use std::sync::Arc;
 use flate2::read::MultiGzDecoder;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tributary_mapreduce_core::commit::{Counters, Segment, names};
+use tributary_mapreduce_core::commit::{Counters, Segment, UploadPlace, names};
 use tributary_mapreduce_core::job::Outcome;
-use tributary_mapreduce_core::kernel::{BadRecord, Feed, MapConfig, MapTask, SegmentIndex, Split};
+use tributary_mapreduce_core::kernel::{BadRecord, Feed, Framing, MapConfig, MapTask, SegmentIndex, Split};
 use tributary_mapreduce_core::split::{Codec, MapInput, Piece};
 
-use super::fetch::{Fetch, Reader, Want};
+use super::fetch::{Fetch, Reader, Want, chunks};
 use super::scratch::FileScratch;
+use super::upload::Upload;
+use super::zstd::Zstd;
 use super::{Stop, Task};
 use crate::input::TopicRecord;
 use crate::spec::InputSpec;
-use crate::store::StoreError;
+use crate::store::{Place, StoreError};
 
-/// Bytes of a request for input: S3 serves ranges of this size best.
+/// Bytes of a request for input: S3 serves ranges of this size best, aligned to it.
 const CHUNK: u64 = 8 << 20;
 /// Requests of a task at once.
-const REQUESTS: usize = 2;
+const REQUESTS: usize = 3;
+/// Bytes that are read past a split's end with its last range: most last lines end there.
+const SLACK: u64 = 64 << 10;
 /// Records of a topic between two looks at whether the attempt is cancelled.
-const RECORDS: u64 = 1 << 14;
+const RECORDS: u64 = 1 << 10;
 /// Bytes of a decompressed chunk.
-const PLAIN: usize = 1 << 20;
+const PLAIN: usize = 256 << 10;
 
-/// An object, or the part of it that a piece names.
+/// The part of an object that a piece names.
 struct Object<'a> {
     key: &'a str,
     etag: &'a str,
     size: u64,
     split: Split,
     codec: Codec,
+    /// Where reading begins.
+    from: u64,
+    /// The end of what is fetched whether the last record needs it or not.
+    to: u64,
+}
+
+impl<'a> Object<'a> {
+    fn new(piece: &'a Piece, framing: Framing) -> Option<Self> {
+        let Piece::Object { key, etag, size, start, end, codec } = piece else { return None };
+        let (split, slack) = match codec {
+            Codec::None => (Split { start: *start, end: *end }, SLACK),
+            Codec::Gzip | Codec::Zstd => (Split::WHOLE, 0),
+        };
+        let to = end.saturating_add(slack).min(*size);
+        let from = framing.read_from(split).min(to);
+        Some(Self { key, etag, size: *size, split, codec: *codec, from, to })
+    }
+
+    fn want(&self, range: std::ops::Range<u64>) -> Want {
+        let etag = (!self.etag.is_empty()).then(|| self.etag.into());
+        Want { key: self.key.into(), etag, range }
+    }
 }
 
 impl Task<'_> {
@@ -48,91 +74,106 @@ impl Task<'_> {
         };
         let scratch = Box::new(FileScratch::new(self.context.scratch.clone()));
         let mut task = MapTask::new(&spec.program, &config, scratch);
-        let mut stored = 0;
+        let stored = self.objects(&mut task, input)?;
         for piece in &input.pieces {
-            self.check()?;
-            match piece {
-                Piece::Object { key, etag, size, start, end, codec } => {
-                    stored += end - start;
-                    let split = if *codec == Codec::None { Split { start: *start, end: *end } } else { Split::WHOLE };
-                    self.object(&mut task, &Object { key, etag, size: *size, split, codec: *codec })?;
-                }
-                Piece::Topic { partition, start, end } => self.topic(&mut task, *partition, *start..*end)?,
-                Piece::Strings { start, end } => self.strings(&mut task, *start, *end)?,
+            match *piece {
+                Piece::Object { .. } => {}
+                Piece::Topic { partition, start, end } => self.topic(&mut task, partition, start..end)?,
+                Piece::Strings { start, end } => self.strings(&mut task, start, end)?,
             }
         }
         self.check()?;
-        let mut bytes = Vec::new();
-        let output = task.finish(&mut bytes)?;
         let name = names::segment(self.assignment.task, self.assignment.attempt);
-        let workspace = &self.context.workspace;
-        let (size, segment) = (bytes.len() as u64, segment(name, &output.index));
-        self.runtime.block_on(workspace.store.put(&workspace.key(&segment.name), bytes.into()))?;
+        let mut upload = Upload::new(self, (UploadPlace::Workspace, &self.context.workspace), &name);
+        let output = task.finish(&mut upload)?;
+        upload.finish()?;
         self.dead_letters(&output.bad_records)?;
         let counters = Counters {
             records_in: output.stats.records_read,
             bytes_in: if stored > 0 { stored } else { output.stats.bytes_read },
             records_out: output.index.records(),
-            bytes_out: size,
+            bytes_out: output.index.segment_len(),
             skipped: output.stats.records_skipped,
         };
-        Ok(Outcome::Mapped { segment, counters })
+        Ok(Outcome::Mapped { segment: segment(name, &output.index), counters })
     }
 
-    fn object(&self, task: &mut MapTask, object: &Object<'_>) -> Result<(), Stop> {
-        let Some(place) = &self.context.input else { return Ok(()) };
-        let from = self.context.spec.framing().read_from(object.split).min(object.size);
-        let want = Want {
-            key: object.key.to_owned(),
-            etag: (!object.etag.is_empty()).then(|| object.etag.to_owned()),
-            range: from..object.size,
-            chunk: CHUNK.min((object.split.end - object.split.start).saturating_add(64 << 10)),
-            ahead: REQUESTS,
-        };
-        let at_once = Arc::new(Semaphore::new(REQUESTS));
-        let fetch = Fetch::start(self.runtime, place.store.clone(), want, at_once);
-        let name = place.store.place(object.key);
-        if task.begin(&name, object.split)? == Feed::More {
+    /// Feeds the objects' pieces; the ranges of the later ones are fetched while the first are worked on. The bytes of
+    /// the store that they are.
+    fn objects(&self, task: &mut MapTask, input: &MapInput) -> Result<u64, Stop> {
+        let Some(place) = &self.context.input else { return Ok(0) };
+        let framing = self.context.spec.framing();
+        let objects: Vec<Object<'_>> = input.pieces.iter().filter_map(|piece| Object::new(piece, framing)).collect();
+        let wants: Vec<Want> =
+            objects.iter().flat_map(|o| chunks(o.from..o.to, CHUNK).map(|range| o.want(range))).collect();
+        let permits = Arc::new(Semaphore::new(REQUESTS));
+        let mut fetch = Fetch::start(self.runtime, place.store.clone(), wants.into_iter(), REQUESTS, permits);
+        for object in &objects {
+            let name = place.store.place(object.key);
             match object.codec {
-                Codec::None => self.plain(task, fetch)?,
-                codec => self.compressed(task, fetch, codec, &name)?,
+                Codec::None => self.plain(task, place, object, &name, &mut fetch)?,
+                codec => self.compressed(task, object, codec, &name, &mut fetch)?,
             }
+        }
+        Ok(input.weight())
+    }
+
+    fn plain(
+        &self,
+        task: &mut MapTask,
+        place: &Place,
+        object: &Object<'_>,
+        name: &str,
+        fetch: &mut Fetch,
+    ) -> Result<(), Stop> {
+        let mut state = task.begin(name, object.split)?;
+        for _ in chunks(object.from..object.to, CHUNK) {
+            self.check()?;
+            let chunk = fetch.next()?.unwrap_or_default();
+            if state == Feed::More {
+                state = task.feed(&chunk)?;
+            }
+        }
+        // a last record that is longer than most
+        let (mut at, mut length) = (object.to, SLACK);
+        while state == Feed::More && at < object.size {
+            self.check()?;
+            length = (length * 2).min(CHUNK);
+            let end = (at + length).min(object.size);
+            let Want { key, range, etag } = object.want(at..end);
+            let chunk = self.runtime.block_on(place.store.get(&key, Some(range), etag.as_deref()))?;
+            if chunk.len() as u64 != end - at {
+                return Err(StoreError::Changed { place: name.to_owned() }.into());
+            }
+            state = task.feed(&chunk)?;
+            at = end;
         }
         Ok(task.end()?)
     }
 
-    fn plain(&self, task: &mut MapTask, mut fetch: Fetch) -> Result<(), Stop> {
-        while let Some(chunk) = fetch.next()? {
-            self.check()?;
-            if task.feed(&chunk)? == Feed::Done {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn compressed(&self, task: &mut MapTask, fetch: Fetch, codec: Codec, place: &str) -> Result<(), Stop> {
-        let mut reader = Reader::new(fetch);
+    fn compressed(
+        &self,
+        task: &mut MapTask,
+        object: &Object<'_>,
+        codec: Codec,
+        name: &str,
+        fetch: &mut Fetch,
+    ) -> Result<(), Stop> {
+        task.begin(name, object.split)?;
+        let mut reader = Reader::new(fetch, chunks(object.from..object.to, CHUNK).count());
         let fed = match codec {
-            Codec::Zstd => self.zstd(task, &mut reader, place),
-            Codec::None | Codec::Gzip => self.decoded(task, &mut MultiGzDecoder::new(&mut reader), place),
+            Codec::Zstd => self.decoded(task, &mut Zstd::new(&mut reader), name),
+            Codec::None | Codec::Gzip => self.decoded(task, &mut MultiGzDecoder::new(&mut reader), name),
         };
+        // what no decoder wanted stands before the next object's ranges
+        let rest = std::io::copy(&mut reader, &mut std::io::sink());
         // a fetch that failed looks like a damaged object to the decoder
-        match reader.failed.take() {
-            Some(error) => Err(error.into()),
-            None => fed,
+        if let Some(error) = reader.failed.take() {
+            return Err(error.into());
         }
-    }
-
-    /// Zstandard: frames, one after the other.
-    fn zstd(&self, task: &mut MapTask, reader: &mut Reader, place: &str) -> Result<(), Stop> {
-        let damaged = |message: String| Stop::Decompress { place: place.to_owned(), message };
-        while !reader.is_at_end().map_err(|e| damaged(e.to_string()))? {
-            let mut frame =
-                ruzstd::decoding::StreamingDecoder::new(&mut *reader).map_err(|e| damaged(e.to_string()))?;
-            self.decoded(task, &mut frame, place)?;
-        }
-        Ok(())
+        fed?;
+        rest.map_err(|e| Stop::Decompress { place: name.to_owned(), message: e.to_string() })?;
+        Ok(task.end()?)
     }
 
     fn decoded(&self, task: &mut MapTask, decoder: &mut dyn Read, place: &str) -> Result<(), Stop> {

@@ -5,6 +5,7 @@ mod map;
 mod reduce;
 mod scratch;
 mod upload;
+mod zstd;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ enum Stop {
     #[error("the attempt was cancelled")]
     Cancelled,
     /// A map task's output, by its index in the reduce task's inputs, is gone or damaged.
-    #[error("map output {input}: {message}")]
+    #[error("{message}")]
     Segment { input: usize, message: String },
     /// The kernel.
     #[error(transparent)]
@@ -90,7 +91,9 @@ impl Stop {
                 e,
                 kernel::Error::BadRecord { .. } | kernel::Error::RecordTooLarge { .. } | kernel::Error::Overflow { .. }
             ),
-            Self::Store(e) => matches!(e, StoreError::Changed { .. } | StoreError::Invalid { .. }),
+            Self::Store(e) => {
+                matches!(e, StoreError::Changed { .. } | StoreError::Invalid { .. } | StoreError::NoSuchBucket { .. })
+            }
             Self::Topic(e) => matches!(e, TopicError::OutOfRange { .. }),
             Self::Decompress { .. } => true,
             Self::Cancelled | Self::Segment { .. } => false,

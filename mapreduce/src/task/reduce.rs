@@ -3,28 +3,28 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tributary_mapreduce_core::commit::{Counters, OutputPart, Row, names};
+use tributary_mapreduce_core::commit::{Counters, OutputPart, Row, UploadPlace, names};
 use tributary_mapreduce_core::job::{Outcome, ReduceInput};
 use tributary_mapreduce_core::kernel::{self, BoxError, ByteSink, OutputFormat, OutputOptions, PartitionRange};
 
-use super::fetch::{Fetch, Want};
+use super::fetch::{Fetch, Want, chunks};
 use super::upload::Upload;
 use super::{Stop, Task};
 
-/// Bytes of all inputs that wait to be merged.
+/// Bytes of all inputs that are fetched ahead.
 const AHEAD: u64 = 64 << 20;
 /// The least and the most of a request.
-const CHUNK: (u64, u64) = (64 << 10, 4 << 20);
+const CHUNK: (u64, u64) = (64 << 10, 8 << 20);
 /// Requests of a task at once.
 const REQUESTS: usize = 16;
 
 /// Passes the output on, unless the attempt is cancelled.
-struct Sink<'a, 'b> {
+struct Sink<'a> {
     task: &'a Task<'a>,
-    upload: Option<Upload<'b>>,
+    upload: Option<Upload>,
 }
 
-impl ByteSink for Sink<'_, '_> {
+impl ByteSink for Sink<'_> {
     fn write(&mut self, chunk: &[u8]) -> Result<(), BoxError> {
         self.task.check()?;
         self.upload.as_mut().map_or(Ok(()), |upload| upload.write(chunk))
@@ -35,29 +35,18 @@ impl Task<'_> {
     pub(super) fn reduce(&self, inputs: &[ReduceInput]) -> Result<Outcome, Stop> {
         let (context, spec) = (self.context, &self.context.spec);
         let name = names::part(self.assignment.task.index);
-        let tag = format!("{}/{}", spec.config.job, self.assignment.attempt);
-        let upload =
-            context.output.as_ref().map(|place| Upload::start(self.runtime, place, &name, &tag)).transpose()?;
+        let upload = context.output.as_ref().map(|place| Upload::new(self, (UploadPlace::Output, place), &name));
         let mut sink = Sink { task: self, upload };
         let options = OutputOptions {
             format: spec.output.as_ref().map_or(OutputFormat::Lines, |output| output.format),
             first_rows: spec.config.rows as usize,
         };
-        let reduced = kernel::reduce(&spec.program, self.sources(inputs), &options, &mut sink);
-        let reduced = match (reduced, self.check()) {
-            (Ok(reduced), Ok(())) => reduced,
-            (reduced, checked) => {
-                if let Some(upload) = sink.upload {
-                    upload.abort();
-                }
-                checked?;
-                return Err(reduced.err().map_or(Stop::Cancelled, Stop::from));
-            }
-        };
+        let reduced = kernel::reduce(&spec.program, self.sources(inputs), &options, &mut sink)?;
+        self.check()?;
         let output = match sink.upload {
             None => None,
             Some(upload) => {
-                let (upload, parts) = upload.finish()?;
+                let (upload, parts) = upload.finish_for_another()?;
                 let (bytes, records) = (reduced.bytes_written, reduced.records_written);
                 Some(OutputPart { name, attempt: self.assignment.attempt, upload, parts, bytes, records })
             }
@@ -76,13 +65,19 @@ impl Task<'_> {
 
     fn sources(&self, inputs: &[ReduceInput]) -> Vec<kernel::ReduceInput<Fetch>> {
         let workspace = &self.context.workspace;
-        let chunk = (AHEAD / (inputs.len() as u64).max(1)).clamp(CHUNK.0, CHUNK.1);
-        let at_once = Arc::new(Semaphore::new(REQUESTS));
+        // of each input a chunk is worked on, one waits and one is on its way
+        let chunk = (AHEAD / (3 * inputs.len() as u64).max(1)).clamp(CHUNK.0, CHUNK.1);
+        let permits = Arc::new(Semaphore::new(REQUESTS));
         let source = |input: &ReduceInput| {
-            let want =
-                Want { key: workspace.key(&input.segment), etag: None, range: input.start..input.end, chunk, ahead: 1 };
-            let range = PartitionRange { offset: input.start, length: input.end - input.start, records: input.records };
-            let source = Fetch::start(self.runtime, workspace.store.clone(), want, at_once.clone());
+            let key: Arc<str> = workspace.key(&input.segment).into();
+            let start = input.start;
+            let wants = chunks(0..input.end - start, chunk).map(move |part| Want {
+                key: key.clone(),
+                etag: None,
+                range: start + part.start..start + part.end,
+            });
+            let range = PartitionRange { offset: start, length: input.end - start, records: input.records };
+            let source = Fetch::start(self.runtime, workspace.store.clone(), wants, 1, permits.clone());
             kernel::ReduceInput { source, range }
         };
         inputs.iter().map(source).collect()

@@ -6,6 +6,7 @@
 
 mod discovery;
 mod expect;
+mod ids;
 mod store;
 mod view;
 mod watch;
@@ -30,102 +31,16 @@ use tributary_blueprints::{
     object::{Gvk, ObjectKey},
     world::{Served, ServedKind},
 };
-use tributary_crds::{GROUP, VERSION, names};
+use tributary_crds::{GROUP, names};
 
 pub use expect::Expect;
+pub use ids::{Place, Primary, PrimaryKind, Scope, StoreId};
 pub use store::{Name, Sync};
 pub use view::View;
 
 use crate::queue::Queue;
 use expect::Expectations;
-use store::{Store, name_of};
-
-/// The kinds that decisions are about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PrimaryKind {
-    /// Pipeline.
-    Pipeline,
-    /// Blueprint.
-    Blueprint,
-    /// MapReduceJob.
-    MapReduceJob,
-    /// Topic.
-    Topic,
-}
-
-impl PrimaryKind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pipeline, Self::Blueprint, Self::MapReduceJob, Self::Topic];
-
-    /// The kind's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pipeline => "Pipeline",
-            Self::Blueprint => "Blueprint",
-            Self::MapReduceJob => "MapReduceJob",
-            Self::Topic => "Topic",
-        }
-    }
-
-    /// The kind with its group and version.
-    pub fn gvk(self) -> Gvk {
-        Gvk::new(GROUP, VERSION, self.as_str())
-    }
-
-    fn of(group: &str, kind: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|k| group == GROUP && kind == k.as_str())
-    }
-}
-
-/// An object that decisions are about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Primary {
-    /// Kind.
-    pub kind: PrimaryKind,
-    /// Namespace.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-impl Primary {
-    /// The same as a key.
-    pub fn key(&self) -> ObjectKey {
-        ObjectKey::new(&self.kind.gvk(), &self.namespace, &self.name)
-    }
-}
-
-/// Which objects of a kind are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// All of them.
-    All,
-    /// Those that carry the label of a MapReduceJob.
-    OfJobs,
-    /// The same, without spec and status.
-    OfJobsMetadata,
-}
-
-/// One store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreId {
-    /// API group.
-    pub group: String,
-    /// Kind.
-    pub kind: String,
-    /// Which objects.
-    pub scope: Scope,
-}
-
-impl StoreId {
-    /// The store of this kind.
-    pub fn new(group: &str, kind: &str, scope: Scope) -> Self {
-        Self { group: group.into(), kind: kind.into(), scope }
-    }
-}
-
-/// An object's place in a store.
-pub type Place = (Scope, ObjectKey);
+use store::{Store, name_of, templates_of};
 
 /// The queues that events feed, one a kind.
 #[derive(Debug)]
@@ -332,7 +247,12 @@ impl Caches {
             }
             Event::Apply(object) | Event::InitApply(object) => {
                 let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
+                // nodes change all the time in ways that are of no interest here
+                if id.kind == "Node" && old.as_ref().is_some_and(|old| is_same_node(old, &new)) {
+                    return;
+                }
                 self.wake(id, old.iter().chain([&new]));
+                self.wake_templates(id, old.as_ref(), Some(&new));
                 self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)));
             }
             Event::Delete(object) => {
@@ -356,6 +276,7 @@ impl Caches {
 
     fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {
         self.wake(id, [object]);
+        self.wake_templates(id, Some(object), None);
         self.queues.add(self.expectations().deleted(&place(id, object), object));
     }
 
@@ -385,6 +306,24 @@ impl Caches {
         }
         drop(inner);
         self.queues.add(primaries);
+    }
+
+    /// Wakes the JobTemplates that a flow begins or ends to refer to, and every DaemonJob where a node changes.
+    fn wake_templates(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: Option<&Arc<DynamicObject>>) {
+        if id.group.is_empty() && id.kind == "Node" {
+            return self.wake_all(PrimaryKind::DaemonJob);
+        }
+        let is_flow = id.group == GROUP && id.kind == PrimaryKind::JobFlow.as_str();
+        let generation = |o: Option<&Arc<DynamicObject>>| o.and_then(|o| o.metadata.generation);
+        if !is_flow || generation(old) == generation(new) {
+            return;
+        }
+        for object in old.into_iter().chain(new) {
+            let (namespace, _) = name_of(object);
+            let kind = PrimaryKind::JobTemplate;
+            let templates = templates_of(object).into_iter();
+            self.queues.add(templates.map(|name| Primary { kind, namespace: namespace.clone(), name }));
+        }
     }
 
     fn with_store<T>(&self, id: &StoreId, change: impl FnOnce(&mut Store) -> T) -> Option<T> {
@@ -457,7 +396,17 @@ fn concerned(object: &DynamicObject) -> Vec<Primary> {
     let labels = object.metadata.labels.as_ref();
     all.extend(labels.and_then(|l| l.get(names::PIPELINE)).map(|name| primary(PrimaryKind::Pipeline, name)));
     all.extend(labels.and_then(|l| l.get(names::JOB)).map(|name| primary(PrimaryKind::MapReduceJob, name)));
+    all.extend(labels.and_then(|l| l.get(names::FLOW)).map(|name| primary(PrimaryKind::JobFlow, name)));
+    all.extend(labels.and_then(|l| l.get(names::DAEMON_JOB)).map(|name| primary(PrimaryKind::DaemonJob, name)));
     all
+}
+
+/// Whether decisions see the same node in both.
+fn is_same_node(old: &DynamicObject, new: &DynamicObject) -> bool {
+    old.metadata.uid == new.metadata.uid
+        && old.metadata.labels == new.metadata.labels
+        && old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+        && old.data == new.data
 }
 
 /// The object as the type it is of.

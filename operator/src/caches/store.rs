@@ -11,7 +11,7 @@ use tributary_blueprints::object::{Gvk, field};
 use tributary_crds::{GROUP, names};
 
 /// Labels that objects can be found by.
-pub const INDEXED: [&str; 2] = [names::PIPELINE, names::JOB];
+pub const INDEXED: [&str; 4] = [names::PIPELINE, names::JOB, names::FLOW, names::DAEMON_JOB];
 
 /// Namespace and name.
 pub type Name = (String, String);
@@ -39,6 +39,8 @@ pub struct Store {
     by_label: HashMap<(String, &'static str, String), BTreeSet<Name>>,
     /// Topics by the Kafka topic that they stand for.
     by_kafka_topic: HashMap<String, BTreeSet<Name>>,
+    /// JobFlows by namespace and name of the JobTemplates that they refer to.
+    by_template: HashMap<Name, BTreeSet<Name>>,
     /// Names that the list under way has delivered.
     listed: Option<HashSet<Name>>,
 }
@@ -52,6 +54,7 @@ impl Store {
             objects: BTreeMap::new(),
             by_label: HashMap::new(),
             by_kafka_topic: HashMap::new(),
+            by_template: HashMap::new(),
             listed: None,
         }
     }
@@ -80,6 +83,18 @@ impl Store {
     ) -> impl Iterator<Item = &Arc<DynamicObject>> {
         let names = self.by_label.get(&(namespace.to_owned(), label, value.to_owned()));
         names.into_iter().flatten().filter_map(|name| self.objects.get(name))
+    }
+
+    /// Objects of the namespace whose names begin like this.
+    pub fn named<'a>(&'a self, namespace: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+        let from = self.objects.range((namespace.to_owned(), prefix.to_owned())..);
+        from.take_while(move |((n, name), _)| n == namespace && name.starts_with(prefix)).map(|(_, object)| object)
+    }
+
+    /// Names of the JobFlows of the namespace that refer to this JobTemplate.
+    pub fn users_of(&self, namespace: &str, template: &str) -> impl Iterator<Item = &str> {
+        let names = self.by_template.get(&(namespace.to_owned(), template.to_owned()));
+        names.into_iter().flatten().map(|(_, name)| name.as_str())
     }
 
     /// Topics that stand for the same Kafka topic as `object`, itself included if it is here.
@@ -116,6 +131,9 @@ impl Store {
         if let Some(topic) = kafka_topic_of(&object, &self.gvk) {
             self.by_kafka_topic.entry(topic).or_default().insert(name.clone());
         }
+        for template in self.templates_of(&object) {
+            self.by_template.entry((name.0.clone(), template)).or_default().insert(name.clone());
+        }
         let object = Arc::new(object);
         self.objects.insert(name, object.clone());
         (old, object)
@@ -130,7 +148,14 @@ impl Store {
         if let Some(topic) = kafka_topic_of(&old, &self.gvk) {
             unindex(&mut self.by_kafka_topic, &topic, name);
         }
+        for template in self.templates_of(&old) {
+            unindex(&mut self.by_template, &(name.0.clone(), template), name);
+        }
         Some(old)
+    }
+
+    fn templates_of(&self, object: &DynamicObject) -> BTreeSet<String> {
+        if self.gvk.group == GROUP && self.gvk.kind == "JobFlow" { templates_of(object) } else { BTreeSet::new() }
     }
 }
 
@@ -167,17 +192,33 @@ fn kafka_topic_of(object: &DynamicObject, gvk: &Gvk) -> Option<String> {
     Some(format!("{} {name}", text(&["spec", "kafka", "bootstrapServers"])?))
 }
 
+/// The JobTemplates that a JobFlow refers to.
+pub fn templates_of(flow: &DynamicObject) -> BTreeSet<String> {
+    let list = |name: &str| field(flow, &["spec", name]).and_then(Value::as_array).into_iter().flatten();
+    let steps = list("flows").chain(list("finally")).chain(field(flow, &["spec", "errorHandler"]));
+    steps.filter_map(|s| s.get("jobTemplateRef")?.as_str()).map(str::to_owned).collect()
+}
+
 /// Drops what no decision reads and what would make up most of the cache.
 fn prune(object: &mut DynamicObject, gvk: &Gvk) {
     object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
-    if gvk.group.is_empty()
-        && gvk.kind == "Pod"
-        && let Some(data) = object.data.as_object_mut()
-    {
-        data.remove("spec");
+    let labels = object.metadata.labels.as_ref();
+    let is_of_flow = labels.is_some_and(|l| l.contains_key(names::FLOW) || l.contains_key(names::DAEMON_JOB));
+    match (gvk.group.as_str(), gvk.kind.as_str(), object.data.as_object_mut()) {
+        ("", "Pod", Some(data)) => {
+            data.remove("spec");
+        }
+        ("", "Node", Some(data)) => {
+            object.metadata.annotations = None;
+            data.remove("status");
+        }
+        ("batch", "Job", Some(data)) if is_of_flow => {
+            data.get_mut("spec").and_then(Value::as_object_mut).map(|spec| spec.remove("template"));
+        }
+        _ => {}
     }
 }
 

@@ -62,6 +62,36 @@ impl<'a> View<'a> {
         store.into_iter().flat_map(move |watched| watched.store.labelled(namespace, names::JOB, job))
     }
 
+    /// Objects of a kind in the namespace that carry one of the indexed labels with this value.
+    pub fn labelled(
+        &self,
+        id: &StoreId,
+        namespace: &str,
+        label: &'static str,
+        value: &str,
+    ) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+        let store = self.inner.stores.get(id);
+        store.into_iter().flat_map(move |watched| watched.store.labelled(namespace, label, value))
+    }
+
+    /// Objects of a kind in the namespace whose names begin like this. Whoever observes is woken for those only that
+    /// name it as their owner.
+    pub fn named<'s>(
+        &'s self,
+        id: &StoreId,
+        namespace: &'s str,
+        prefix: &'s str,
+    ) -> impl Iterator<Item = &'s Arc<DynamicObject>> {
+        let store = self.inner.stores.get(id);
+        store.into_iter().flat_map(move |watched| watched.store.named(namespace, prefix))
+    }
+
+    /// Names of the JobFlows of the namespace that refer to this JobTemplate.
+    pub fn users_of(&self, id: &StoreId, namespace: &str, template: &str) -> impl Iterator<Item = &'a str> {
+        let store = self.inner.stores.get(id);
+        store.into_iter().flat_map(move |watched| watched.store.users_of(namespace, template))
+    }
+
     /// Those of the stores that are not complete.
     pub fn unsynced(&self, ids: impl IntoIterator<Item = StoreId>) -> Vec<StoreId> {
         ids.into_iter().filter(|id| self.sync(id) != Some(&Sync::Synced)).collect()

@@ -19,9 +19,12 @@ pub(super) fn start(caches: Arc<Caches>, id: StoreId, resource: ApiResource, sto
     tokio::spawn(async move {
         let api: Api<DynamicObject> = Api::all_with(caches.client.clone(), &resource);
         let of_jobs = Config::default().labels(names::JOB);
+        let labelled = |label| watcher::watcher(api.clone(), Config::default().labels(label));
         match id.scope {
             Scope::All => follow(watcher::watcher(api, Config::default()), &caches, &id, &stop).await,
-            Scope::OfJobs => follow(watcher::watcher(api, of_jobs), &caches, &id, &stop).await,
+            Scope::OfJobs => follow(labelled(names::JOB), &caches, &id, &stop).await,
+            Scope::OfFlows => follow(labelled(names::FLOW), &caches, &id, &stop).await,
+            Scope::OfDaemonJobs => follow(labelled(names::DAEMON_JOB), &caches, &id, &stop).await,
             Scope::OfJobsMetadata => {
                 let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(caches.client.clone(), &resource);
                 let metadata = watcher::watcher(api, of_jobs).map_ok(|event| map(event, of_metadata));

@@ -3,7 +3,6 @@
 pub mod children;
 mod evaluate;
 mod outcome;
-pub mod pods;
 mod status;
 pub mod template;
 mod unsupported;

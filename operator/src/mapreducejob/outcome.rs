@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use tributary_crds::{ConditionType, EnginePhase, JobPhase, MapReduceJobStatus, Reason, Timestamp};
+use tributary_flows::pods;
 
 use super::{
     children::Role,
-    pods,
     unsupported::unsupported,
     world::{Kinship, World},
 };

@@ -1,12 +1,9 @@
 //! The status of a MapReduceJob that has not ended.
 
 use tributary_crds::{ConditionType, EnginePhase, Reason, Wanted};
+use tributary_flows::pods::{PodsReport, report};
 
-use super::{
-    children::Role,
-    pods::{PodsReport, report},
-    world::World,
-};
+use super::{children::Role, world::World};
 
 /// What is said of a job under way.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -137,14 +137,18 @@ fn format_kafka(dirs: &Dirs) -> Result<()> {
     Ok(())
 }
 
-/// The sandbox image, without which no pod starts, and one with a shell for tests.
+/// The sandbox image, without which no pod starts, and one with a shell, under the name that tests use and under the one
+/// that job-deploy-operator's examples use.
 fn import_base_images(dirs: &Dirs) -> Result<()> {
     let pause = Image::new("docker.io/tributary/pause:1");
     let pause = pause.program("/pause", dirs.bin().join("pause")).entrypoint(&["/pause"]);
-    let busybox = Image::new("docker.io/tributary/busybox:1").program("/bin/busybox", "/bin/busybox".into());
     let applets = sh::output(Command::new("/bin/busybox").arg("--list"))?;
-    let applets = applets.lines().filter(|a| *a != "busybox").map(|a| format!("/bin/{a}"));
-    for image in [pause, applets.fold(busybox, |image, path| image.link(&path, "busybox"))] {
+    let busybox = |name: &str| {
+        let busybox = Image::new(name).program("/bin/busybox", "/bin/busybox".into());
+        let applets = applets.lines().filter(|a| *a != "busybox").map(|a| format!("/bin/{a}"));
+        applets.fold(busybox, |image, path| image.link(&path, "busybox"))
+    };
+    for image in [pause, busybox("docker.io/tributary/busybox:1"), busybox("docker.io/library/busybox:1.28")] {
         images::load(&image.write(&dirs.cache.join("images"))?)?;
     }
     Ok(())

@@ -119,14 +119,11 @@ impl Runner<'_> {
     fn end_to_end(&self, report: &mut Report, built: &[TestBinary], keep: bool) {
         let dirs = self.dirs;
         let was_up = self.cluster.healthy();
-        // what runs when nothing is named needs the types only
-        let images = self.name.map(|_| report.part("images", || images::build(dirs)));
+        let images = report.part("images", || images::build(dirs));
         let up = report.part("cluster", || self.cluster.up(false, None));
         report.tests("e2e", || {
             up.context("not run: no cluster")?;
-            if let Some(images) = images {
-                images::deliver(dirs, &self.cluster, &images.context("not run: no images")?)?;
-            }
+            images::deliver(dirs, &self.cluster, &images.context("not run: no images")?)?;
             let result = self.execute(built.iter().filter(|b| b.suite == Suite::E2e), |p| self.cluster.command(p));
             if !matches!(&result, Ok(c) if c.failed == 0) {
                 self.cluster.diagnose(dirs);

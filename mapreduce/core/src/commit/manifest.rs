@@ -112,6 +112,28 @@ pub struct OutputPart {
     pub records: u64,
 }
 
+/// Where an attempt's object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UploadPlace {
+    /// In the job's workspace.
+    Workspace,
+    /// In the output's place.
+    Output,
+}
+
+/// An upload that an attempt has begun: what is left of it is forgotten at the job's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UploadNote {
+    /// Where the object is to be.
+    pub place: UploadPlace,
+    /// Its name there.
+    pub name: String,
+    /// The upload.
+    pub upload: String,
+}
+
 /// Names, for every partition, the attempt whose output is the job's. Written once; then the uploads are completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

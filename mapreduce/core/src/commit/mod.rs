@@ -9,4 +9,4 @@ mod manifest;
 pub mod names;
 
 pub use journal::{Batch, Entry};
-pub use manifest::{Counters, Manifest, OutputPart, Part, Row, Segment, Success, SuccessPart};
+pub use manifest::{Counters, Manifest, OutputPart, Part, Row, Segment, Success, SuccessPart, UploadNote, UploadPlace};

@@ -4,12 +4,16 @@ use crate::job::{AttemptId, TaskId};
 
 /// The last object of an output; its content is a [`Success`](super::Success).
 pub const SUCCESS: &str = "_SUCCESS";
+/// Where the workspaces of jobs are, below the place that they write to, unless the job says otherwise.
+pub const WORKSPACES: &str = ".tributary";
 /// Where the journal is in the workspace.
 pub const JOURNAL: &str = "journal/";
 /// Where the map tasks' output is in the workspace.
 pub const MAP: &str = "map/";
 /// Where bad records are in the workspace.
 pub const DEAD_LETTER: &str = "dead-letter/";
+/// Where the workspace names the uploads that attempts have begun.
+pub const UPLOADS: &str = "uploads/";
 /// The object by which a store is probed for conditional writes.
 pub const PROBE: &str = "probe";
 
@@ -33,14 +37,14 @@ pub fn dead_letter(task: TaskId, attempt: AttemptId) -> String {
     format!("{DEAD_LETTER}{task}/{attempt}")
 }
 
+/// Names the upload of an attempt; its content is an [`UploadNote`](super::UploadNote).
+pub fn upload_note(task: TaskId, attempt: AttemptId) -> String {
+    format!("{UPLOADS}{task}/{attempt}")
+}
+
 /// The output object of a partition.
 pub fn part(partition: u32) -> String {
     format!("part-r-{partition:05}")
-}
-
-/// Whether this is the name of a partition's output object.
-pub fn is_part(name: &str) -> bool {
-    name.strip_prefix("part-r-").is_some_and(|n| n.len() >= 5 && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The tag of an attempt's upload, by which the object that it made is known.

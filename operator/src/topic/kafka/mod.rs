@@ -5,6 +5,7 @@ mod batch;
 mod connection;
 mod native;
 mod raw;
+mod read;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,7 +1,7 @@
 //! Kafka's admin API by librdkafka, for what the crate rdkafka leaves out: the incremental change of configuration,
 //! descriptions of topics with their ids, and the broker's own words for each failure.
 //!
-//! Every call blocks. The only unsafe code of the operator is here and in `native`: each native object is made, used and freed within
+//! Every call blocks. The only unsafe code of the operator is here, in `native` and in `read`: each native object is made, used and freed within
 //! one function, by a guard, and what is read from an answer is copied before the answer is freed.
 #![allow(unsafe_code)]
 
@@ -18,7 +18,10 @@ use rdkafka::{
 };
 use rdkafka_sys as sys;
 
-use super::native::{Array, Reason, borrowed_error, c_string, check, out_of_memory, outcome, owned_error, text};
+use super::{
+    native::{Array, Reason, c_string, check, out_of_memory, owned_error, text},
+    read::{MapOk, config_resource, layout, own_config, resource_result, topic_result},
+};
 
 /// How long a request may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -361,81 +364,5 @@ impl Admin {
                 last = words.split(" (after ").next().map(str::to_owned);
             }
         }
-    }
-}
-
-trait MapOk<T> {
-    fn map_ok<U>(self, f: impl FnOnce(T) -> U) -> (String, Result<U, KafkaError>);
-}
-
-impl<T> MapOk<T> for (String, Result<T, KafkaError>) {
-    fn map_ok<U>(self, f: impl FnOnce(T) -> U) -> (String, Result<U, KafkaError>) {
-        (self.0, self.1.map(f))
-    }
-}
-
-fn topic_result(result: *const sys::rd_kafka_topic_result_t) -> (String, Result<(), KafkaError>) {
-    // SAFETY: an item of a living answer.
-    unsafe {
-        let (code, words) = (sys::rd_kafka_topic_result_error(result), sys::rd_kafka_topic_result_error_string(result));
-        (text(sys::rd_kafka_topic_result_name(result)), outcome(code, text(words)))
-    }
-}
-
-fn config_resource(name: &str) -> Result<*mut sys::rd_kafka_ConfigResource_t, KafkaError> {
-    let name = c_string(name)?;
-    // SAFETY: the string outlives the call, which copies it.
-    Ok(unsafe {
-        sys::rd_kafka_ConfigResource_new(sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, name.as_ptr())
-    })
-}
-
-fn resource_result(resource: *const sys::rd_kafka_ConfigResource_t) -> (String, Result<(), KafkaError>) {
-    // SAFETY: an item of a living answer.
-    unsafe {
-        let (code, words) =
-            (sys::rd_kafka_ConfigResource_error(resource), sys::rd_kafka_ConfigResource_error_string(resource));
-        (text(sys::rd_kafka_ConfigResource_name(resource)), outcome(code, text(words)))
-    }
-}
-
-fn own_config(resource: *const sys::rd_kafka_ConfigResource_t) -> BTreeMap<String, String> {
-    let mut count = 0;
-    // SAFETY: an item of a living answer, which holds `count` entries at `entries`; sources of a topic's entries are
-    // among those that the enum knows.
-    unsafe {
-        let entries = sys::rd_kafka_ConfigResource_configs(resource, &raw mut count);
-        if entries.is_null() {
-            return BTreeMap::new();
-        }
-        let own = |entry: &&*const sys::rd_kafka_ConfigEntry_t| {
-            let source = sys::rd_kafka_ConfigEntry_source(**entry);
-            source == sys::rd_kafka_ConfigSource_t::RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG
-        };
-        let pair = |entry: &*const sys::rd_kafka_ConfigEntry_t| {
-            (text(sys::rd_kafka_ConfigEntry_name(*entry)), text(sys::rd_kafka_ConfigEntry_value(*entry)))
-        };
-        std::slice::from_raw_parts(entries, count).iter().filter(own).map(pair).collect()
-    }
-}
-
-fn layout(topic: *const sys::rd_kafka_TopicDescription_t) -> (String, Result<Layout, KafkaError>) {
-    let mut count = 0;
-    // SAFETY: an item of a living answer, which holds `count` partitions at `partitions`.
-    unsafe {
-        let name = text(sys::rd_kafka_TopicDescription_name(topic));
-        if let Err(error) = borrowed_error(sys::rd_kafka_TopicDescription_error(topic)) {
-            return (name, Err(error));
-        }
-        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
-        let id = if id.is_null() { String::new() } else { text(sys::rd_kafka_Uuid_base64str(id)) };
-        let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
-        let partitions = if partitions.is_null() { &[] } else { std::slice::from_raw_parts(partitions, count) };
-        let replicas = partitions.iter().map(|partition| {
-            let mut replicas = 0;
-            sys::rd_kafka_TopicPartitionInfo_replicas(*partition, &raw mut replicas);
-            (sys::rd_kafka_TopicPartitionInfo_partition(*partition), replicas)
-        });
-        (name, Ok(Layout { id, replicas: replicas.collect() }))
     }
 }

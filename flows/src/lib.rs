@@ -1,0 +1,24 @@
+//! JobFlow, JobTemplate and DaemonJob: `evaluate(&World, now) -> Plan` for each.
+//!
+//! Pure: no I/O, no clock, no environment. A run goes by a spec that was frozen when it began; what its Jobs came to is
+//! latched in the status before they go, so that a Job which is gone is never run again in silence.
+
+pub mod cron;
+pub mod daemonjob;
+mod expand;
+mod job;
+pub mod jobflow;
+pub mod jobtemplate;
+pub mod names;
+mod nodes;
+pub mod pods;
+mod problem;
+mod revision;
+mod run;
+mod template;
+mod unit;
+
+pub use job::{Jobs, Pods};
+pub use nodes::Node;
+pub use problem::Problem;
+pub use revision::{Revision, Revisions, thaw};

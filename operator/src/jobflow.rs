@@ -1,0 +1,150 @@
+//! The controller of JobFlow: fills the World, and leaves the decision to `tributary_flows`.
+
+use std::convert::Infallible;
+
+use tributary_blueprints::{
+    object::{Gvk, ObjectKey},
+    world::Refusal,
+};
+use tributary_crds::{JobFlowSpec, JobTemplateSpec, Timestamp, names};
+use tributary_flows::{
+    jobflow::{self, Frozen, World},
+    names as children, thaw,
+};
+
+use crate::{
+    act::{Act, ActError, Target},
+    caches::{Primary, PrimaryKind, Scope, StoreId, View},
+    controller::{Controller, Decision, Observed},
+    flows::{Memo, Written, part, revisions, status},
+};
+
+/// The controller.
+#[derive(Debug, Default)]
+pub struct JobFlows {
+    specs: Memo<JobFlowSpec>,
+    frozen: Memo<Frozen>,
+    written: Written,
+}
+
+impl JobFlows {
+    fn world(&self, primary: &Primary, view: &View<'_>, target: Target) -> Result<World, Box<(Target, String)>> {
+        let unreadable = |error: serde_json::Error| Box::new((target.clone(), error.to_string()));
+        let Some(object) = view.get(Scope::All, &primary.key()) else {
+            return Err(Box::new((target.clone(), "it is gone".into())));
+        };
+        let metadata = object.metadata.clone();
+        let version = format!("{} {}", target.uid, metadata.generation.unwrap_or_default());
+        let spec =
+            self.specs.get(primary, version.clone(), || part::<JobFlowSpec>(object, "spec")).map_err(unreadable)?;
+        self.specs.keep(primary, &[version]);
+        let of = |name: &str| {
+            let key = ObjectKey::new(&PrimaryKind::JobTemplate.gvk(), &primary.namespace, name);
+            let template: JobTemplateSpec = part(view.get(Scope::All, &key)?, "spec").ok()?;
+            Some((name.to_owned(), template.job_template))
+        };
+        let mut names_of: Vec<&str> = Frozen::references(&spec).collect();
+        names_of.sort_unstable();
+        names_of.dedup();
+        let stores = Stores::new();
+        let freeze = |o: &kube::core::DynamicObject| {
+            let (spec, templates) = thaw(o)?;
+            Frozen::new(&primary.name, spec, templates).ok()
+        };
+        let lease = spec.mutex.as_ref().and_then(|mutex| {
+            let gvk = Gvk::new("coordination.k8s.io", "v1", "Lease");
+            let key = ObjectKey::new(&gvk, &primary.namespace, &children::mutex(mutex));
+            Some(view.get(Scope::OfFlows, &key)?.metadata.clone())
+        });
+        let prefix = format!("{}-", primary.name);
+        Ok(World {
+            status: status(object).map_err(unreadable)?,
+            templates: names_of.into_iter().filter_map(of).collect(),
+            revisions: revisions(&self.frozen, primary, &metadata, (view, &stores.revisions, names::FLOW), freeze),
+            jobs: view.named(&stores.jobs, &primary.namespace, &prefix).cloned().collect(),
+            pods: view.labelled(&stores.pods, &primary.namespace, names::FLOW, &primary.name).cloned().collect(),
+            lease,
+            refusals: Vec::new(),
+            status_age: self.written.age(&metadata),
+            metadata,
+            spec,
+        })
+    }
+}
+
+struct Stores {
+    jobs: StoreId,
+    pods: StoreId,
+    revisions: StoreId,
+    leases: StoreId,
+    templates: StoreId,
+}
+
+impl Stores {
+    fn new() -> Self {
+        Self {
+            jobs: StoreId::new("batch", "Job", Scope::All),
+            pods: StoreId::new("", "Pod", Scope::OfFlows),
+            revisions: StoreId::new("apps", "ControllerRevision", Scope::OfFlows),
+            leases: StoreId::new("coordination.k8s.io", "Lease", Scope::OfFlows),
+            templates: StoreId::new(tributary_crds::GROUP, PrimaryKind::JobTemplate.as_str(), Scope::All),
+        }
+    }
+}
+
+/// The stores that decisions are made from.
+pub fn stores() -> Vec<StoreId> {
+    let Stores { jobs, pods, revisions, leases, templates } = Stores::new();
+    vec![jobs, pods, revisions, leases, templates]
+}
+
+impl Controller for JobFlows {
+    type World = World;
+    type Effect = Infallible;
+    const KIND: PrimaryKind = PrimaryKind::JobFlow;
+
+    fn observe(&self, primary: &Primary, view: &View<'_>) -> Observed<World> {
+        let Some(object) = view.get(Scope::All, &primary.key()) else { return Observed::Gone };
+        let unsynced = view.unsynced(stores());
+        if !unsynced.is_empty() {
+            return Observed::NotYet(unsynced);
+        }
+        match self.world(primary, view, Target::new(primary, &object.metadata)) {
+            Ok(world) => Observed::World(world),
+            Err(unreadable) => Observed::Unreadable(unreadable.0, unreadable.1),
+        }
+    }
+
+    fn target(&self, primary: &Primary, world: &World) -> Target {
+        Target::new(primary, &world.metadata)
+    }
+
+    fn refusals<'a>(&self, world: &'a mut World) -> &'a mut Vec<Refusal> {
+        &mut world.refusals
+    }
+
+    fn evaluate(&self, world: &World, now: Timestamp) -> Decision<Infallible> {
+        let plan = jobflow::evaluate(world, now);
+        if plan.status.is_some() {
+            self.written.now(&world.metadata);
+        }
+        plan.into()
+    }
+
+    async fn effect(&self, _: &Act, _: &Target, _: &World, effect: Infallible) -> Result<(), ActError> {
+        match effect {}
+    }
+
+    fn scope(&self, key: &ObjectKey) -> Scope {
+        match key.kind.as_str() {
+            "ControllerRevision" | "Lease" => Scope::OfFlows,
+            _ => Scope::All,
+        }
+    }
+
+    fn forget(&self, primary: &Primary) {
+        self.specs.forget(primary);
+        self.frozen.forget(primary);
+        self.written.forget(primary);
+    }
+}

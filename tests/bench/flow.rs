@@ -1,0 +1,197 @@
+//! `flow`: JobFlows on nodes that kwok simulates: many small ones at once beside the same Jobs without a flow, one large
+//! one, one chain, and a DaemonJob over many nodes that come and go.
+
+mod flow {
+    pub mod cluster;
+    pub mod objects;
+    pub mod watch;
+}
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use flow::cluster::{self, Figures, Operator};
+use flow::objects::{self, STEPS};
+use flow::watch::Watches;
+use serde_json::{Value, json};
+use tributary_tests::{Namespace, kubectl};
+
+/// How long any part may take.
+const LIMIT: Duration = Duration::from_secs(1_800);
+/// Processes that create objects at once.
+const CREATORS: usize = 10;
+
+struct Args {
+    json: bool,
+    flows: usize,
+    steps: usize,
+    nodes: usize,
+}
+
+fn args() -> anyhow::Result<Args> {
+    let mut args = Args { json: false, flows: 1_000, steps: 5_000, nodes: 2_000 };
+    let mut given = std::env::args().skip(1);
+    while let Some(arg) = given.next() {
+        let mut number = || given.next().and_then(|n| n.parse().ok()).ok_or(anyhow::anyhow!("{arg} needs a number"));
+        match arg.as_str() {
+            "--json" => args.json = true,
+            "--flows" => args.flows = number()?,
+            "--steps" => args.steps = number()?,
+            "--nodes" => args.nodes = number()?,
+            _ => anyhow::bail!("usage: flow [--json] [--flows N] [--steps N] [--nodes N]"),
+        }
+    }
+    Ok(args)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = args()?;
+    let chain_s = chain().await?;
+    eprintln!("a chain of {STEPS} steps: {chain_s:.2} s");
+    let plain = plain(args.flows * STEPS).await?;
+    eprintln!("{} Jobs without a flow: {plain:.1} a second", args.flows * STEPS);
+    let (many, rate) = many(args.flows).await?;
+    eprintln!("{} flows: {:.1} Jobs a second, {many:?}", args.flows, rate);
+    let large = large(args.steps).await?;
+    eprintln!("one flow of {} steps: {large:?}", args.steps);
+    let daemon_s = daemon(args.nodes).await?;
+    eprintln!("a DaemonJob over {} nodes: {daemon_s:.1} s", args.nodes);
+    let report = json!({
+        "bench": "flow",
+        "step_latency_ms": {"p50": large.p50_ms, "p99": large.p99_ms, "many": {"p50": many.p50_ms, "p99": many.p99_ms}},
+        "ratios": {"plain_jobs": rate / plain},
+        "flows_per_min": rate / STEPS as f64 * 60.0,
+        "writes_per_step": many.writes_per_step,
+        "rss_mb": many.rss_mb.max(large.rss_mb),
+        "chain_s": chain_s,
+        "large": {"steps": args.steps, "seconds": large.seconds, "writes_per_step": large.writes_per_step},
+        "daemonjob_s": daemon_s,
+        "checked": true,
+    });
+    if args.json {
+        println!("{report}");
+    } else {
+        println!("{report:#}");
+    }
+    Ok(())
+}
+
+/// One chain on an idle cluster, from its creation to Succeed; the median of three.
+async fn chain() -> anyhow::Result<f64> {
+    let ns = Namespace::new("bench-chain").await?;
+    let mut all = Vec::new();
+    for run in 0..3 {
+        let name = format!("chain-{run}");
+        let start = Instant::now();
+        ns.apply(&objects::chain(&name)).await?;
+        ns.wait("jobflow", &name, "Succeed", |f| f["status"]["state"] == "Succeed").await?;
+        all.push(start.elapsed().as_secs_f64());
+    }
+    ns.finish().await?;
+    all.sort_by(f64::total_cmp);
+    Ok(all[1])
+}
+
+/// So many Jobs created all at once; gives how many completed a second.
+async fn plain(jobs: usize) -> anyhow::Result<f64> {
+    let ns = Namespace::new("bench-plain").await?;
+    let start = Instant::now();
+    let all = (0..jobs).map(|i| objects::job(&format!("job-{i}"))).collect();
+    cluster::create(&ns, all, CREATORS).await?;
+    wait_until(|| async { Ok(cluster::count(&ns, "jobs", "status.successful=1").await? == jobs) }).await?;
+    let rate = jobs as f64 / start.elapsed().as_secs_f64();
+    ns.finish().await?;
+    settled().await?;
+    Ok(rate)
+}
+
+/// So many chains at once; gives the figures, and how many Jobs completed a second.
+async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
+    let ns = Namespace::new("bench-many").await?;
+    let watches = Watches::start(&ns.name)?;
+    let before = Operator::now().await?;
+    let start = Instant::now();
+    let all = (0..flows).map(|i| objects::chain(&format!("chain-{i}"))).collect();
+    cluster::create(&ns, all, CREATORS).await?;
+    wait_until(|| async { Ok(states(&ns).await?.iter().filter(|s| *s == "Succeed").count() == flows) }).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let figures = Figures::of(watches.stop().await?.latencies(), &before, flows * STEPS, seconds).await?;
+    ns.finish().await?;
+    settled().await?;
+    Ok((figures, (flows * STEPS) as f64 / seconds))
+}
+
+/// One flow of so many steps, in chains of 100.
+async fn large(steps: usize) -> anyhow::Result<Figures> {
+    let ns = Namespace::new("bench-large").await?;
+    ns.apply(&objects::template()).await?;
+    let watches = Watches::start(&ns.name)?;
+    let before = Operator::now().await?;
+    let start = Instant::now();
+    cluster::create(&ns, vec![objects::large(steps)], 1).await?;
+    wait_until(|| async { Ok(states(&ns).await? == ["Succeed"]) }).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let figures = Figures::of(watches.stop().await?.latencies(), &before, steps, seconds).await?;
+    ns.finish().await?;
+    settled().await?;
+    Ok(figures)
+}
+
+/// A DaemonJob over so many fake nodes, some of which come and go meanwhile.
+async fn daemon(nodes: usize) -> anyhow::Result<f64> {
+    let ns = Namespace::new("bench-daemon").await?;
+    let name = |n: usize| format!("many-{n}");
+    cluster::make_nodes((0..nodes).map(name)).await?;
+    let start = Instant::now();
+    ns.apply(&objects::daemon()).await?;
+    ns.wait("daemonjob", "everywhere", "some nodes to be done", |d| d["status"]["succeeded"].as_i64() > Some(10))
+        .await?;
+    cluster::make_nodes((nodes..nodes + 20).map(name)).await?;
+    cluster::remove_nodes((0..20).map(name)).await?;
+    wait_until(|| async {
+        let daemon = ns.get("daemonjob", "everywhere").await?.unwrap_or_default();
+        Ok(daemon["status"]["state"] == "Succeed" && daemon["status"]["nodes"] == nodes)
+    })
+    .await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let daemon = ns.get("daemonjob", "everywhere").await?.unwrap_or_default();
+    let jobs = ns.list("jobs", "tributary.dev/daemonjob=everywhere").await?;
+    let of = |job: &Value| job["metadata"]["annotations"]["tributary.dev/node"].as_str().unwrap_or_default().to_owned();
+    let mut on: Vec<String> = jobs.iter().map(of).collect();
+    on.sort();
+    on.dedup();
+    ensure!(on.len() == jobs.len() && jobs.len() == nodes, "{} Jobs on {} nodes", jobs.len(), on.len());
+    ensure!(daemon["status"]["failed"] == 0, "{}", daemon["status"]);
+    cluster::remove_nodes((20..nodes + 20).map(name)).await?;
+    ns.finish().await?;
+    Ok(seconds)
+}
+
+async fn states(ns: &Namespace) -> anyhow::Result<Vec<String>> {
+    let path = "jsonpath={range .items[*]}{.status.state}{\"\\n\"}{end}";
+    let out = ns.kubectl(&["get", "jobflows", "-o", path]).await?;
+    Ok(out.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect())
+}
+
+/// Waits until what an earlier part has left is gone, so that it costs the next one nothing.
+async fn settled() -> anyhow::Result<()> {
+    wait_until(|| async {
+        let left = kubectl(&["get", "namespaces", "--no-headers"]).await?;
+        Ok(!left.lines().any(|l| l.starts_with("bench-") && l.contains("Terminating")))
+    })
+    .await
+}
+
+async fn wait_until<F, Fut>(mut holds: F) -> anyhow::Result<()>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = anyhow::Result<bool>>,
+{
+    let end = Instant::now() + LIMIT;
+    while !holds().await? {
+        ensure!(Instant::now() < end, "not done within {LIMIT:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Ok(())
+}

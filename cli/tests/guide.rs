@@ -17,11 +17,10 @@ fn said(dir: &Path, command: &str) -> String {
 
 /// Seconds as `0.0 s`, and no blanks at the ends of lines.
 fn timeless(text: &str) -> String {
-    let line = |line: &str| match line.trim_end().strip_suffix(" s") {
-        Some(rest) if rest.ends_with(|c: char| c.is_ascii_digit()) => {
-            format!("{}0.0 s", rest.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end()).replace("rows0", "rows 0")
-        }
-        _ => line.trim_end().to_owned(),
+    let number = |c: char| c.is_ascii_digit() || c == '.';
+    let line = |line: &str| match line.trim_end().strip_suffix(" s").filter(|rest| rest.ends_with(number)) {
+        Some(rest) => format!("{} 0.0 s", rest.trim_end_matches(number).trim_end()),
+        None => line.trim_end().to_owned(),
     };
     text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n")
 }

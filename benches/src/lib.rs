@@ -4,4 +4,5 @@ pub mod measure;
 pub mod ours;
 pub mod report;
 pub mod text;
+pub mod verify;
 pub mod wordcount;

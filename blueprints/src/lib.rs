@@ -4,6 +4,7 @@
 
 pub mod change;
 pub mod claims;
+pub mod diagram;
 pub mod drivers;
 pub mod duration;
 pub mod evaluate;
@@ -15,6 +16,7 @@ pub mod openapi;
 pub mod plan;
 pub mod problem;
 pub mod records;
+pub mod reference;
 pub mod resolve;
 pub mod revision;
 mod topicconfig;

@@ -6,10 +6,10 @@ use std::fmt;
 use tributary_crds::ProblemStatus;
 
 macro_rules! codes {
-    ($($(#[$meta:meta])* $variant:ident),* $(,)?) => {
+    ($($(#[doc = $doc:literal])* $variant:ident),* $(,)?) => {
         /// The rule that is broken. The words are stable: tools may depend on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Code { $($(#[$meta])* $variant),* }
+        pub enum Code { $($(#[doc = $doc])* $variant),* }
 
         impl Code {
             /// Every code.
@@ -18,6 +18,11 @@ macro_rules! codes {
             /// The word as it stands in a status and in reports.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant)),* }
+            }
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii()),* }
             }
         }
     };
@@ -175,6 +180,11 @@ impl Problems {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// How many there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
     }
 
     pub(crate) fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {

@@ -21,9 +21,20 @@ pub enum Command {
     Run(RunArgs),
     /// Check manifests, and say everything that is wrong with them
     Verify(VerifyArgs),
+    /// Say what an edit comes to: for each component, topic and dataset, what becomes of it, and why
+    #[command(after_long_help = PLAN_HELP)]
+    Plan(PlanArgs),
     /// Show who reads, writes and waits for what
     Graph(GraphArgs),
 }
+
+const PLAN_HELP: &str = "\
+Without --from and --cluster nothing is there yet, so that everything is made.
+
+Examples:
+  tributary plan new/ --from old/
+  tributary plan pipeline.yaml --cluster
+  tributary plan pipeline.yaml --from pipeline.yaml -p partitions=8";
 
 const RUN_HELP: &str = "\
 Datasets are directories here. One that a component writes is below --out, as BUCKET/PREFIX; one that is only read is \
@@ -84,7 +95,45 @@ pub struct VerifyArgs {
     /// Files or directories of YAML
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Print the problems as a JSON list instead
+    /// Files or directories of CustomResourceDefinitions: components of their kinds are held against them
+    #[arg(long = "crds", value_name = "PATH")]
+    pub definitions: Vec<PathBuf>,
+    /// Print the problems for a program instead
+    #[arg(long, short = 'o', visible_alias = "format", value_name = "FORMAT")]
+    pub output: Option<VerifyFormat>,
+}
+
+/// A format of problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerifyFormat {
+    /// A JSON list
+    Json,
+    /// Annotations that GitHub Actions show beside the line
+    Github,
+}
+
+/// `tributary plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Files or directories of YAML that hold the Pipeline and its Blueprint as they are to be
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Files or directories that hold them as they are
+    #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
+    pub from: Vec<PathBuf>,
+    /// Compare with what the cluster has, asked for by kubectl
+    #[arg(long)]
+    pub cluster: bool,
+    /// The kubeconfig's context
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub context: Option<String>,
+    /// The Pipeline, if there are several
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// A parameter's value as it is to be, as YAML
+    #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = pair)]
+    pub parameters: Vec<(String, String)>,
+    /// Print the plan as a JSON list instead
     #[arg(long, short = 'o', value_name = "FORMAT")]
     pub output: Option<Format>,
 }
@@ -101,6 +150,12 @@ pub struct GraphArgs {
     /// How it is shown
     #[arg(long, short = 'o', value_name = "FORMAT", default_value = "text")]
     pub output: GraphFormat,
+    /// Show how each component and topic is on the cluster, asked for by kubectl
+    #[arg(long)]
+    pub live: bool,
+    /// The kubeconfig's context
+    #[arg(long, value_name = "NAME", requires = "live")]
+    pub context: Option<String>,
 }
 
 /// A format of graphs.
@@ -108,8 +163,14 @@ pub struct GraphArgs {
 pub enum GraphFormat {
     /// A paragraph a component
     Text,
+    /// Boxes and lines
+    Ascii,
     /// A Mermaid flowchart
     Mermaid,
+    /// A graph for Graphviz
+    Dot,
+    /// A picture for a document
+    Svg,
 }
 
 /// A format for programs.

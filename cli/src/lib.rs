@@ -60,6 +60,9 @@ enum Failure {
         /// Its store.
         store: String,
     },
+    /// What kubectl says.
+    #[error("{0}")]
+    Kubectl(String),
     /// A file for a topic that cannot be read.
     #[error("--topic {name}={file}: {reason}")]
     Topic {
@@ -96,6 +99,7 @@ pub fn main(name: &'static str) -> ExitCode {
     let done = match &cli.command {
         Command::Run(args) => command::run::run(args),
         Command::Verify(args) => command::verify::verify(args),
+        Command::Plan(args) => command::plan::plan(args),
         Command::Graph(args) => command::graph::graph(args),
     };
     match done {

@@ -59,9 +59,9 @@ flowchart LR
   n1[\"tell<br/>Job\"]
   n2([\"lines\"])
   n3[(\"counts\")]
-  n2 --> n0
-  n0 --> n3
   n0 -.-> n1
+  n0 --> n3
+  n2 --> n0
 ";
     assert_eq!(graph(&["-o", "mermaid"]), expected);
 }

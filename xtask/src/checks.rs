@@ -15,6 +15,12 @@ pub fn crds(dirs: &Dirs, check: bool) -> Result<()> {
     sh::run(crdgen.current_dir(&dirs.root).arg("crds/manifests").args(check.then_some("--check")))
 }
 
+/// Writes docs/reference, or fails if it is not what the types say.
+pub fn docs(dirs: &Dirs, check: bool) -> Result<()> {
+    let mut docgen = Command::new(binary(dirs, "docgen")?);
+    sh::run(docgen.current_dir(&dirs.root).arg("docs/reference").args(check.then_some("--check")))
+}
+
 /// Writes charts/install.yaml, or fails if it is not what the operator says.
 pub fn manifests(dirs: &Dirs, check: bool) -> Result<()> {
     let text = sh::output(Command::new(binary(dirs, "tributary-operator")?).current_dir(&dirs.root).arg("manifests"))?;

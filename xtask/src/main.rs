@@ -50,6 +50,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/reference from the resource types, the problems and the functions of expressions
+    Docs {
+        /// Only compare, and fail on a difference
+        #[arg(long)]
+        check: bool,
+    },
     /// Write charts/install.yaml: resource types, rights and the operator's Deployment
     Manifests {
         /// Only compare, and fail on a difference
@@ -132,6 +138,7 @@ fn run(task: Task) -> Result<bool> {
         }
         Task::Test(options) => return Ok(test::run(&dirs, &options)),
         Task::Crds { check } => checks::crds(&dirs, check)?,
+        Task::Docs { check } => checks::docs(&dirs, check)?,
         Task::Manifests { check } => checks::manifests(&dirs, check)?,
         Task::Bench { name, json, args } => checks::bench(&dirs, &name, json, &args)?,
     }

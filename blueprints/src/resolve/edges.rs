@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::{Analysis, Component, Resolved};
 use crate::drivers::Lifetime;
 use crate::graph::{Edge, Graph, Wait};
-use crate::problem::{Code, listing, nearest};
+use crate::problem::{Code, listing};
 
 /// Edges that one Pipeline may have: some data with many writers and many readers makes a product of them.
 const MAX_EDGES: usize = 500_000;
@@ -54,7 +54,7 @@ impl Analysis<'_> {
                         self.problems.add(Code::Cycle, path, message);
                     } else if !is_final && !names.contains(name.as_str()) {
                         let message = format!("there is no component `{name}`; {}", listing(names.iter().copied()));
-                        let suggestion = nearest(name, names.iter().copied().filter(|n| *n != component.name));
+                        let suggestion = self.near(name, names.iter().copied().filter(|n| *n != component.name));
                         self.problems.suggest(Code::UnknownComponent, path, message, suggestion);
                     }
                 }

@@ -11,7 +11,7 @@ use crate::drivers::{self, Lifetime};
 use crate::expr::Expression;
 use crate::graph::Graph;
 use crate::object::{Gvk, ObjectKey};
-use crate::problem::{Origin, Problem, Problems};
+use crate::problem::{Origin, Problem, Problems, nearest};
 use crate::records::Schema;
 use crate::world::Served;
 
@@ -215,6 +215,18 @@ pub fn resolve(pipeline: &Pipeline, blueprint: &BlueprintSpec) -> Result<Resolve
     finished(Analysis::of_pipeline(pipeline, blueprint, None).run())
 }
 
+/// What a Pipeline runs, its components held against the kinds that are known.
+///
+/// # Errors
+/// Every problem that there is.
+pub fn resolve_against(
+    pipeline: &Pipeline,
+    blueprint: &BlueprintSpec,
+    served: Option<&Served>,
+) -> Result<Resolved, Vec<Problem>> {
+    finished(Analysis::of_pipeline(pipeline, blueprint, served).run())
+}
+
 /// The same, where templates that the status knows to have been verified are not held against their kinds' schemas again.
 pub(crate) fn resolve_again(
     pipeline: &Pipeline,
@@ -339,6 +351,12 @@ impl<'a> Analysis<'a> {
         self.components();
         self.compatibility();
         self.order();
+    }
+
+    /// What may have been meant. Of problems beyond the hundredth that is left open: each look goes through all names, and
+    /// nobody reads so far.
+    fn near<'n>(&self, word: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<String> {
+        if self.problems.len() < 100 { nearest(word, candidates) } else { None }
     }
 
     /// A path in the blueprint.

@@ -83,7 +83,7 @@ impl Analysis<'_> {
         let topics = || self.blueprint.topics.iter().map(|t| t.name.as_str());
         let datasets = || self.blueprint.datasets.iter().map(|d| d.name.as_str());
         let message = format!("there is no topic or dataset `{target}`; {}", listing(topics().chain(datasets())));
-        let suggestion = nearest(target, topics().chain(datasets()));
+        let suggestion = self.near(target, topics().chain(datasets()));
         self.problems.suggest(Code::UnknownTarget, at, message, suggestion);
         None
     }

@@ -173,7 +173,7 @@ impl Analysis<'_> {
         };
         if !self.has(root, name) {
             let (code, what, names) = self.names_below(root);
-            let suggestion = dashed(root, name, source, &names).or_else(|| nearest(name, names.iter().copied()));
+            let suggestion = dashed(root, name, source, &names).or_else(|| self.near(name, names.iter().copied()));
             let message = format!("there is no {what} `{name}`; {}", listing(names));
             return Some((code, message, suggestion));
         }

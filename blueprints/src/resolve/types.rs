@@ -42,7 +42,8 @@ impl Types {
         types.roots.insert("pipeline", Type::object([("name", Type::String), ("namespace", Type::String)]));
         types.roots.insert("run", Type::object([("number", Type::Int)]));
         let all = blueprint.components.iter().chain(&blueprint.finally);
-        let components: Vec<_> = all.map(|c| (c.name.clone(), types.component(c, served))).collect();
+        // of a name that stands there twice, the first counts, as everywhere
+        let components: Vec<_> = all.rev().map(|c| (c.name.clone(), types.component(c, served))).collect();
         types.roots.insert("components", Type::object(components));
         types
     }

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tributary_blueprints::{Resolved, resolve};
+use tributary_blueprints::Problem;
+use tributary_blueprints::resolve::{Resolved, resolve_against};
+use tributary_blueprints::world::Served;
 use tributary_crds::{Any, Blueprint, BlueprintSpec, Pipeline};
 
 use super::{known, label, located};
 use crate::Failure;
 use crate::local::cluster::DEFAULT_NAMESPACE;
-use crate::manifest::{Loaded, Manifests, yaml};
+use crate::manifest::{Complaint, Loaded, Manifests, yaml};
 
 /// A Pipeline out of files, and what the command line makes of it.
 pub struct Chosen<'a> {
@@ -51,9 +53,19 @@ impl<'a> Chosen<'a> {
         self.referred
     }
 
+    /// A complaint about what is known of it only beside others.
+    pub fn complaint(&self, problem: &Problem) -> Complaint {
+        located(problem, Some(self.loaded), self.referred)
+    }
+
     /// The Pipeline's name.
     pub fn name(&self) -> String {
         self.pipeline.metadata.name.clone().unwrap_or_default()
+    }
+
+    /// The namespace that the Pipeline's file names.
+    pub fn namespace(&self) -> Option<String> {
+        self.loaded.object.metadata.namespace.clone()
     }
 
     /// The directory of the Pipeline's file.
@@ -94,12 +106,17 @@ impl<'a> Chosen<'a> {
 
     /// What runs; every problem where there is one.
     pub fn resolved(&self) -> Result<Resolved, Failure> {
+        self.resolved_against(None)
+    }
+
+    /// What runs, its components held against the kinds that are known.
+    pub fn resolved_against(&self, served: Option<&Served>) -> Result<Resolved, Failure> {
         let Some(spec) = self.pipeline.spec.blueprint.as_ref().or(self.blueprint.as_ref()) else {
             let message = "has neither blueprint nor blueprintRef".to_owned();
             let object = label("Pipeline", &self.pipeline.metadata.name);
             return Err(Failure::Manifests(vec![self.loaded.complaint(&object, "spec", "MissingField", message)]));
         };
-        resolve(&self.pipeline, spec).map_err(|problems| {
+        resolve_against(&self.pipeline, spec, served).map_err(|problems| {
             Failure::Manifests(problems.iter().map(|p| located(p, Some(self.loaded), self.referred)).collect())
         })
     }

@@ -1,13 +1,14 @@
 //! `tributary graph`
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Write, stdout};
 
+use tributary_blueprints::diagram::{Diagram, Phases};
 use tributary_blueprints::graph::Wait;
-use tributary_blueprints::resolve::{Component, Resolved};
+use tributary_blueprints::resolve::Resolved;
 
 use super::chosen::Chosen;
+use super::kubectl;
 use crate::args::{GraphArgs, GraphFormat};
 use crate::manifest::load;
 use crate::output::text::table;
@@ -19,17 +20,23 @@ pub fn graph(args: &GraphArgs) -> Result<Exit, Failure> {
     if !complaints.is_empty() {
         return Err(Failure::Manifests(complaints));
     }
-    let resolved = Chosen::new(&manifests, args.pipeline.as_deref())?.resolved()?;
+    let chosen = Chosen::new(&manifests, args.pipeline.as_deref())?;
+    let resolved = chosen.resolved()?;
+    let phases = live(args, &chosen)?;
+    let diagram = || Diagram::of(&resolved, &phases);
     let text = match args.output {
-        GraphFormat::Text => listed(&resolved),
-        GraphFormat::Mermaid => mermaid(&resolved),
+        GraphFormat::Text => listed(&resolved, &phases),
+        GraphFormat::Ascii => diagram().ascii(),
+        GraphFormat::Mermaid => diagram().mermaid(),
+        GraphFormat::Dot => diagram().dot(),
+        GraphFormat::Svg => diagram().svg(),
     };
     write!(stdout(), "{text}")?;
     Ok(Exit::Success)
 }
 
 /// A paragraph a component, each after those it waits for.
-fn listed(resolved: &Resolved) -> String {
+fn listed(resolved: &Resolved, phases: &Phases) -> String {
     let mut text = String::new();
     for (i, component) in resolved.components.iter().enumerate() {
         let mut rows = Vec::new();
@@ -44,7 +51,8 @@ fn listed(resolved: &Resolved) -> String {
         }
         let blank = if i == 0 { "" } else { "\n" };
         // writing to a string does not fail
-        let _ = write!(text, "{blank}{}: {}\n{}", component.name, component.gvk, table(&rows));
+        let phase = phases.components.get(&component.name).map_or_else(String::new, |h| format!(" ({h:?})"));
+        let _ = write!(text, "{blank}{}: {}{phase}\n{}", component.name, component.gvk, table(&rows));
     }
     text
 }
@@ -67,44 +75,18 @@ fn until(wait: Wait) -> &'static str {
     }
 }
 
-/// A Mermaid flowchart: components as boxes, topics as stadiums, datasets as cylinders; dotted where one only waits.
-fn mermaid(resolved: &Resolved) -> String {
-    let mut ids: BTreeMap<String, String> = BTreeMap::new();
-    let mut text = String::from("flowchart LR\n");
-    let id = |ids: &mut BTreeMap<String, String>, kind: &str, name: &str| {
-        let next = format!("n{}", ids.len());
-        ids.entry(format!("{kind} {name}")).or_insert(next).clone()
+/// How everything is on the cluster.
+fn live(args: &GraphArgs, chosen: &Chosen<'_>) -> Result<Phases, Failure> {
+    if !args.live {
+        return Ok(Phases::default());
+    }
+    let found = kubectl::pipeline(args.context.as_deref(), chosen.namespace().as_deref(), &chosen.name())?;
+    let Some((pipeline, _)) = found else {
+        return Err(Failure::Kubectl(format!("the cluster has no Pipeline {}", chosen.name())));
     };
-    for component in &resolved.components {
-        let node = id(&mut ids, "component", &component.name);
-        let _ = writeln!(text, "  {node}[\"{}<br/>{}\"]", component.name, component.gvk.kind);
-    }
-    for topic in &resolved.topics {
-        let _ = writeln!(text, "  {}([\"{}\"])", id(&mut ids, "data", &topic.name), topic.name);
-    }
-    for dataset in &resolved.datasets {
-        let _ = writeln!(text, "  {}[(\"{}\")]", id(&mut ids, "data", &dataset.name), dataset.name);
-    }
-    for component in &resolved.components {
-        let node = id(&mut ids, "component", &component.name);
-        for target in component.reads.values() {
-            let _ = writeln!(text, "  {} --> {node}", id(&mut ids, "data", target));
-        }
-        for target in component.writes.values() {
-            let _ = writeln!(text, "  {node} --> {}", id(&mut ids, "data", target));
-        }
-    }
-    for edge in &resolved.graph.edges {
-        let (from, to) = (&resolved.components[edge.from], &resolved.components[edge.to]);
-        if !share_data(from, to) {
-            let (from, to) = (id(&mut ids, "component", &from.name), id(&mut ids, "component", &to.name));
-            let _ = writeln!(text, "  {from} -.-> {to}");
-        }
-    }
-    text
-}
-
-/// Whether the arrows through a topic or dataset show the edge already.
-fn share_data(from: &Component, to: &Component) -> bool {
-    from.writes.values().any(|target| to.reads.values().any(|t| t == target))
+    let status = pipeline.status.unwrap_or_default();
+    Ok(Phases {
+        components: status.components.into_iter().map(|c| (c.name, c.health)).collect(),
+        topics: status.topics.into_iter().map(|t| (t.name, t.health)).collect(),
+    })
 }

@@ -2,6 +2,8 @@
 
 mod chosen;
 pub mod graph;
+mod kubectl;
+pub mod plan;
 pub mod run;
 mod setting;
 pub mod verify;

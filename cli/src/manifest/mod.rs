@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
 use serde::Serialize;
+use tributary_blueprints::world::Served;
 use tributary_crds::{Blueprint, Pipeline};
 
 pub(crate) use object::faults;
@@ -23,6 +24,8 @@ pub struct Manifests {
     pub pipelines: Vec<Loaded<Pipeline>>,
     /// Blueprints, likewise.
     pub blueprints: Vec<Loaded<Blueprint>>,
+    /// The kinds that CustomResourceDefinitions in the files define.
+    pub definitions: Served,
     /// Objects that nothing is done with here, such as Secrets.
     pub others: Vec<Other>,
 }

@@ -34,6 +34,13 @@ pub(super) fn take(file: &FilePath, node: Node, manifests: &mut Manifests, compl
         }
         return;
     }
+    if (api_version.as_str(), kind.as_str()) == ("apiextensions.k8s.io/v1", "CustomResourceDefinition") {
+        if let Err(reason) = manifests.definitions.add_definition(&value) {
+            let label = format!("{kind} {name}");
+            complaints.push(complaint(file, node.place, &label, "", "Unreadable", reason));
+        }
+        return;
+    }
     if api_version.split('/').next() != Some(GROUP) {
         return manifests.others.push(Other { file: file.into(), api_version, kind, name });
     }

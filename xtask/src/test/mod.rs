@@ -96,6 +96,7 @@ impl Runner<'_> {
             report.part("deny", || sh::run(cargo(dirs).args(["deny", "check"])));
         }
         report.part("crds", || checks::crds(dirs, true));
+        report.part("docs", || checks::docs(dirs, true));
         report.part("manifests", || checks::manifests(dirs, true));
         self.local(report, Suite::Unit, &built);
         self.local(report, Suite::Sim, &built);

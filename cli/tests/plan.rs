@@ -87,7 +87,7 @@ fn definitions_in_files_say_what_a_kind_has() {
     assert_eq!(out.status.code(), Some(1), "{stderr}");
     assert!(
         stderr.contains(
-            "p.yaml:14:66: Pipeline p: spec.blueprint.components[0].template.spec.size: there is no field `size`"
+            "p.yaml:14:68: Pipeline p: spec.blueprint.components[0].template.spec.size: there is no field `size`"
         ),
         "{stderr}"
     );

@@ -60,8 +60,7 @@ fn page(kind: &str, group: &str, short: &str, schema: &Value) -> String {
 
 /// A row for each field below `path`.
 fn fields(schema: &Value, path: &str, rows: &mut Vec<String>) {
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
         rows.push(row(&path, field, required.contains(&name.as_str())));
@@ -89,7 +88,12 @@ fn row(path: &str, field: &Value, required: bool) -> String {
         let _ = write!(said, " Default: `{}`.", plain(default));
     }
     let mut limits = Vec::new();
-    for (key, word) in [("minimum", "at least"), ("maximum", "at most"), ("maxLength", "characters: at most"), ("maxItems", "elements: at most")] {
+    for (key, word) in [
+        ("minimum", "at least"),
+        ("maximum", "at most"),
+        ("maxLength", "characters: at most"),
+        ("maxItems", "elements: at most"),
+    ] {
         if let Some(limit) = field[key].as_f64() {
             limits.push(format!("{word} {limit}"));
         }

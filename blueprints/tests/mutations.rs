@@ -90,11 +90,11 @@ struct Sample {
 fn sample(rng: &mut Rng) -> Sample {
     let schema = object_schema(rng, 3);
     let crd = json!({"spec": {"group": "random.example", "scope": "Namespaced",
-        "names": {"kind": "Widget", "plural": "widgets"},
-        "versions": [{"name": "v1", "served": true, "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-            "spec": schema,
-            "status": {"type": "object", "properties": {"count": {"type": "integer"}, "phase": {"type": "string"}}},
-        }}}}]}});
+    "names": {"kind": "Widget", "plural": "widgets"},
+    "versions": [{"name": "v1", "served": true, "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+        "spec": schema,
+        "status": {"type": "object", "properties": {"count": {"type": "integer"}, "phase": {"type": "string"}}},
+    }}}}]}});
     let mut served = Served::default();
     served.add_definition(&crd).unwrap();
     let n = 1 + rng.below(5) as usize;
@@ -118,7 +118,16 @@ fn sample(rng: &mut Rng) -> Sample {
     }
     let parameters: Map<String, Value> = PARAMETERS
         .iter()
-        .map(|(name, type_)| ((*name).to_owned(), if *type_ == "array" { json!({"type": "array", "items": {"type": "string"}}) } else { json!({"type": type_}) }))
+        .map(|(name, type_)| {
+            (
+                (*name).to_owned(),
+                if *type_ == "array" {
+                    json!({"type": "array", "items": {"type": "string"}})
+                } else {
+                    json!({"type": type_})
+                },
+            )
+        })
         .collect();
     let datasets: Vec<Value> =
         (0..n).map(|i| json!({"name": format!("data{i}"), "location": format!("bucket/data{i}")})).collect();
@@ -392,10 +401,26 @@ proptest! {
 fn damage(value: &mut Value, rng: &mut Rng) {
     let strange = || {
         [
-            json!(null), json!(true), json!(-1), json!(1e300), json!(""), json!("${"), json!("${a.b}"), json!("${each}"),
-            json!("${components}"), json!("${components.part0.outputs.count + parameters.label}"), json!("$${x}"),
-            json!("${[1,2].map(x, x.y)}"), json!("é\u{0}"), json!([]), json!({}), json!([[[]]]), json!({"": ""}),
-            json!({"avro": {"type": "record", "name": "."}}), json!({"type": "array", "default": 1}), json!("a".repeat(300)),
+            json!(null),
+            json!(true),
+            json!(-1),
+            json!(1e300),
+            json!(""),
+            json!("${"),
+            json!("${a.b}"),
+            json!("${each}"),
+            json!("${components}"),
+            json!("${components.part0.outputs.count + parameters.label}"),
+            json!("$${x}"),
+            json!("${[1,2].map(x, x.y)}"),
+            json!("é\u{0}"),
+            json!([]),
+            json!({}),
+            json!([[[]]]),
+            json!({"": ""}),
+            json!({"avro": {"type": "record", "name": "."}}),
+            json!({"type": "array", "default": 1}),
+            json!("a".repeat(300)),
         ]
     };
     let inner = match value {

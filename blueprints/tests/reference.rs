@@ -19,7 +19,7 @@ fn the_reference_is_what_the_types_say() {
 #[test]
 fn every_field_has_words() {
     for (name, text) in pages() {
-        for row in text.lines().filter(|l| l.contains("`spec.")  && l.starts_with('|')) {
+        for row in text.lines().filter(|l| l.contains("`spec.") && l.starts_with('|')) {
             let words = row.split('|').nth(3).unwrap_or_default().trim();
             assert!(!words.is_empty(), "{name}: {row}");
         }

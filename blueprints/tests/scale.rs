@@ -32,7 +32,8 @@ fn ten_thousand_components_verify() {
     let chain = blueprint((0..N).map(|i| job(i, if i == 0 { vec![] } else { vec![i - 1] })).collect());
     assert!(verified("a chain", &chain).is_empty());
     // layers of two, each waiting for both of the layer before: 2^5000 ways from top to bottom
-    let diamonds = blueprint((0..N).map(|i| job(i, if i < 2 { vec![] } else { vec![i / 2 * 2 - 2, i / 2 * 2 - 1] })).collect());
+    let diamonds =
+        blueprint((0..N).map(|i| job(i, if i < 2 { vec![] } else { vec![i / 2 * 2 - 2, i / 2 * 2 - 1] })).collect());
     assert!(verified("layered diamonds", &diamonds).is_empty());
     let ring = blueprint((0..N).map(|i| job(i, vec![(i + 1) % N])).collect());
     let found = verified("a ring", &ring);

@@ -92,7 +92,8 @@ fn one_blueprint_runs_in_two_environments() {
     for environment in ["dev", "prod"] {
         let out = tempfile::tempdir().unwrap();
         let (dir, name) = (out.path().to_str().unwrap(), format!("popular-words-{environment}"));
-        let args = ["run", "examples/environments", "--pipeline", &name, "--skip", "publish", "-d", TEXTS, "--out", dir];
+        let args =
+            ["run", "examples/environments", "--pipeline", &name, "--skip", "publish", "-d", TEXTS, "--out", dir];
         succeeded(&args);
         let top = rows(out.path(), &format!("results/{environment}/top"));
         assert_eq!(top.len(), if environment == "dev" { 10 } else { 100 });

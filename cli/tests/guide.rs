@@ -11,7 +11,8 @@ fn said(dir: &Path, command: &str) -> String {
     assert_eq!(words.next(), Some("tributary"), "{command}");
     let mut tributary = Command::new(env!("CARGO_BIN_EXE_tributary"));
     let out = tributary.args(words).current_dir(dir).stdin(Stdio::null()).output().unwrap();
-    let stderr = if command.starts_with("tributary run") { String::new() } else { String::from_utf8(out.stderr).unwrap() };
+    let stderr =
+        if command.starts_with("tributary run") { String::new() } else { String::from_utf8(out.stderr).unwrap() };
     timeless(&format!("{}{stderr}", String::from_utf8(out.stdout).unwrap()))
 }
 

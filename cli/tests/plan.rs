@@ -85,7 +85,12 @@ fn definitions_in_files_say_what_a_kind_has() {
     let out = tributary(dir.path(), &["verify", "p.yaml", "--crds", "crds"]);
     let stderr = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("p.yaml:14:66: Pipeline p: spec.blueprint.components[0].template.spec.size: there is no field `size`"), "{stderr}");
+    assert!(
+        stderr.contains(
+            "p.yaml:14:66: Pipeline p: spec.blueprint.components[0].template.spec.size: there is no field `size`"
+        ),
+        "{stderr}"
+    );
     assert!(stderr.contains("did you mean `sizes`?"), "{stderr}");
 }
 

@@ -81,7 +81,9 @@ impl Diagram {
         let widths: Vec<usize> = layout
             .layers
             .iter()
-            .map(|l| l.iter().filter_map(|p| layout.points[*p].node).map(|n| width_of(&self.nodes[n])).max().unwrap_or(1))
+            .map(|l| {
+                l.iter().filter_map(|p| layout.points[*p].node).map(|n| width_of(&self.nodes[n])).max().unwrap_or(1)
+            })
             .collect();
         // between two layers, every point that arrows leave from has a column of its own
         let mut tracks = vec![None; layout.points.len()];

@@ -14,7 +14,9 @@ impl Diagram {
             let health = node.health.map_or_else(String::new, |h| format!("<br/>{h:?}"));
             // writing to a string does not fail
             let _ = match node.shape {
-                Shape::Component | Shape::Finally => writeln!(text, "  n{i}[\"{}<br/>{}{health}\"]", node.name, node.kind),
+                Shape::Component | Shape::Finally => {
+                    writeln!(text, "  n{i}[\"{}<br/>{}{health}\"]", node.name, node.kind)
+                }
                 Shape::Topic => writeln!(text, "  n{i}([\"{}{health}\"])", node.name),
                 Shape::Dataset => writeln!(text, "  n{i}[(\"{}\")]", node.name),
             };

@@ -93,11 +93,17 @@ fn paint(svg: &mut String, node: &Node, x: f64, y: f64, width: f64) {
     let _ = match node.shape {
         Shape::Component | Shape::Finally => {
             let dash = if node.shape == Shape::Finally { " stroke-dasharray=\"2 3\"" } else { "" };
-            writeln!(svg, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" rx=\"6\" {stroke}{dash}/>")
+            writeln!(
+                svg,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" rx=\"6\" {stroke}{dash}/>"
+            )
         }
         Shape::Topic => {
             let round = HEIGHT / 2.0;
-            writeln!(svg, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" rx=\"{round}\" {stroke}/>")
+            writeln!(
+                svg,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" rx=\"{round}\" {stroke}/>"
+            )
         }
         Shape::Dataset => {
             let (rx, ry) = (width / 2.0, 6.0);

@@ -69,7 +69,15 @@ fn told(steps: &[Step]) -> String {
         }
         let rows: Vec<Vec<String>> = of
             .iter()
-            .map(|s| vec![format!("  {}", sign(s.effect)), s.name.clone(), s.kind.clone(), s.effect.as_str().into(), s.reason.clone()])
+            .map(|s| {
+                vec![
+                    format!("  {}", sign(s.effect)),
+                    s.name.clone(),
+                    s.kind.clone(),
+                    s.effect.as_str().into(),
+                    s.reason.clone(),
+                ]
+            })
             .collect();
         // writing to a string does not fail
         let _ = writeln!(text, "{title}");

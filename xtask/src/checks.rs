@@ -53,10 +53,11 @@ pub fn bench(dirs: &Dirs, name: &str, json: bool, args: &[OsString]) -> Result<(
     sh::run(cmd.current_dir(&dirs.root).args(json.then_some("--json")).args(args))
 }
 
-/// A binary of the workspace, built with the same features as the tests, so that nothing is compiled twice.
+/// A binary of the workspace, built with the same features as the tests, so that nothing is compiled twice: with a test
+/// beside it, Cargo counts what development dependencies ask for.
 fn binary(dirs: &Dirs, name: &str) -> Result<PathBuf> {
     let mut cmd = Command::new("cargo");
-    cmd.args(["build", "--quiet", "--workspace", "--all-features", "--bin", name]);
+    cmd.args(["build", "--quiet", "--workspace", "--all-features", "--bin", name, "--test", "sim"]);
     sh::run(cmd.current_dir(&dirs.root))?;
     Ok(dirs.target.join("debug").join(name))
 }

@@ -215,6 +215,7 @@ fn message(pass: &Pass<'_>, failing: &[&NodeStatus], state: FlowState) -> String
     match (state, blocked) {
         (FlowState::Suspended, _) => "suspended by spec.suspend".into(),
         (FlowState::Succeed, _) if pass.nodes == 0 => "no node matches".into(),
+        (FlowState::Succeed, _) => format!("{} nodes succeeded", pass.succeeded),
         (FlowState::Failed, _) => format!("the Jobs of {} nodes failed", pass.failed),
         (_, Some(n)) => format!("node {}: {}", n.node, n.message),
         _ => String::new(),

@@ -177,3 +177,57 @@ async fn a_forbidden_watch_is_told_once() {
     caches.on_forbidden(&jobs(), "no".into());
     assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty());
 }
+
+fn flow(name: &str, generation: i64, template: &str) -> DynamicObject {
+    let mut flow = object(name, json!({"generation": generation}));
+    flow.data = json!({"spec": {"flows": [{"name": "a", "jobTemplateRef": template}]}});
+    flow
+}
+
+#[tokio::test]
+async fn a_flow_that_begins_or_ends_to_refer_to_a_template_wakes_it_and_one_that_moves_on_does_not() {
+    let caches = caches();
+    let flows = StoreId::new(GROUP, "JobFlow", Scope::All);
+    let users = |template: &str| {
+        let primary = primary(PrimaryKind::JobTemplate, template);
+        caches.observe(&primary, |v| v.users_of(&flows, "ns", template).map(str::to_owned).collect::<Vec<_>>())
+    };
+    caches.on_event(&flows, Event::Apply(flow("f", 1, "one")));
+    assert_eq!((woken(&caches, PrimaryKind::JobTemplate).await, users("one")), (vec!["one".into()], vec!["f".into()]));
+    caches.on_event(&flows, Event::Apply(flow("f", 1, "one")));
+    assert!(woken(&caches, PrimaryKind::JobTemplate).await.is_empty());
+    caches.on_event(&flows, Event::Apply(flow("f", 2, "two")));
+    assert_eq!(woken(&caches, PrimaryKind::JobTemplate).await, ["one", "two"]);
+    assert!(users("one").is_empty());
+    caches.on_event(&flows, Event::Delete(flow("f", 2, "two")));
+    assert_eq!((woken(&caches, PrimaryKind::JobTemplate).await, users("two").len()), (vec!["two".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn a_pod_wakes_its_flow_and_a_node_every_daemon_job_where_it_changes() {
+    let caches = caches();
+    let (pods, nodes) = (StoreId::new("", "Pod", Scope::OfFlows), StoreId::new("", "Node", Scope::All));
+    let daemons = StoreId::new(GROUP, "DaemonJob", Scope::All);
+    {
+        let mut served = (*caches.served()).clone();
+        served.add(&Gvk::new("", "v1", "Pod"), "pods", true);
+        served.add(&Gvk::new("", "v1", "Node"), "nodes", false);
+        caches.set_served(served);
+    }
+    [&pods, &nodes].into_iter().for_each(|id| caches.want(id.clone()));
+    caches.on_event(&daemons, Event::Apply(object("d", json!({}))));
+    woken(&caches, PrimaryKind::DaemonJob).await;
+    caches.on_event(&pods, Event::Apply(object("p", json!({"labels": {names::FLOW: "f"}}))));
+    assert_eq!(woken(&caches, PrimaryKind::JobFlow).await, ["f"]);
+    let node = |ready: &str, disk: &str| {
+        let mut node = object("n", json!({"labels": {"disk": disk}}));
+        node.data = json!({"spec": {"taints": []}, "status": {"ready": ready}});
+        node
+    };
+    caches.on_event(&nodes, Event::Apply(node("yes", "ssd")));
+    assert_eq!(woken(&caches, PrimaryKind::DaemonJob).await, ["d"]);
+    caches.on_event(&nodes, Event::Apply(node("no", "ssd")));
+    assert!(woken(&caches, PrimaryKind::DaemonJob).await.is_empty(), "its heartbeat is of no interest");
+    caches.on_event(&nodes, Event::Apply(node("no", "hdd")));
+    assert_eq!(woken(&caches, PrimaryKind::DaemonJob).await, ["d"]);
+}

@@ -79,7 +79,8 @@ impl Apiserver {
         if key.kind == "Job" {
             // what the apiserver would not take as a Job
             let job = serde_json::to_value(&object).unwrap();
-            serde_json::from_value::<k8s_openapi::api::batch::v1::Job>(job.clone()).unwrap_or_else(|e| panic!("{e}: {job:#}"));
+            serde_json::from_value::<k8s_openapi::api::batch::v1::Job>(job.clone())
+                .unwrap_or_else(|e| panic!("{e}: {job:#}"));
             self.jobs.insert(object.metadata.uid.clone().unwrap(), key.name.clone());
         }
         self.state.insert(key, Arc::new(object));

@@ -11,7 +11,10 @@ fn retained(policy: Value, retain: Value) -> bool {
     topic.as_object_mut().unwrap().extend(retain.as_object().unwrap().clone());
     let mut spec = json!({
         "kafka": {"clusters": {"default": {"bootstrapServers": "b:9092"}}},
-        "blueprint": {"topics": [topic], "components": []},
+        "blueprint": {
+            "topics": [topic],
+            "components": [{"name": "c", "template": {"apiVersion": "v1", "kind": "ConfigMap", "data": {}}}],
+        },
     });
     spec.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());
     let pipeline: Pipeline = serde_json::from_value(json!({

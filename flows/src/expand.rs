@@ -60,6 +60,25 @@ pub(crate) fn expand(template: &Value, scope: &dyn Fields, each: bool) -> Result
     })
 }
 
+/// Makes numbers and booleans text where a JobSpec has nothing but text: in commands, arguments and the environment.
+pub(crate) fn texts(spec: &mut Value) {
+    for list in ["/template/spec/containers", "/template/spec/initContainers"] {
+        for container in spec.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            for field in ["command", "args"] {
+                container.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().for_each(text);
+            }
+            let env = container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten();
+            env.filter_map(|variable| variable.get_mut("value")).for_each(text);
+        }
+    }
+}
+
+fn text(value: &mut Value) {
+    if value.is_number() || value.is_boolean() {
+        *value = Value::String(value.to_string());
+    }
+}
+
 fn evaluate(parts: Vec<Part>, scope: &dyn Fields) -> Result<Value, Stop> {
     if let [Part::Expression(expression)] = parts.as_slice() {
         return expression.evaluate(scope);

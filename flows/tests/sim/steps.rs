@@ -174,7 +174,7 @@ fn for_each_makes_a_job_an_item_with_so_many_at_once_and_a_list_of_outputs() {
     }
     cluster.settle(&mut rng);
     assert_eq!((most, &status(&cluster)["steps"]), (2, &json!("ss")));
-    assert_eq!(command(&cluster, "f-part-2"), json!(["copy", "z", 2]));
+    assert_eq!(command(&cluster, "f-part-2"), json!(["copy", "z", "2"]));
     assert_eq!(command(&cluster, "f-sum"), json!(["sum", "0+1+2+3"]));
 }
 

@@ -94,7 +94,8 @@ impl Pass<'_> {
     pub(super) fn make(&self, wanted: &Wanted) -> Result<DynamicObject, Stop> {
         let step = &self.frozen.steps[wanted.step];
         let item = wanted.item.as_ref().map(|(n, v)| (*n, v));
-        let spec = expand::expand(&step.template, &self.scope(item), step.for_each.is_some())?;
+        let mut spec = expand::expand(&step.template, &self.scope(item), step.for_each.is_some())?;
+        expand::texts(&mut spec);
         let which = Which { run: self.number, item: item.map(|(n, _)| n), attempt: wanted.attempt };
         let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let mut annotations =

@@ -34,9 +34,8 @@ async fn the_readmes_daemon_job_runs_on_every_node_but_the_excluded() -> anyhow:
     let all = format!("{0}/{0}", nodes.len());
     assert_eq!(row.split_whitespace().skip(1).take(2).collect::<Vec<_>>(), ["Succeed", all.as_str()], "{row}");
     for node in &nodes {
-        let job = ns.get("job", &format!("daemonjob-example-{node}")).await?;
-        let job = job.ok_or(anyhow::anyhow!("no Job for {node}"))?;
-        assert_eq!(job["status"]["succeeded"], 1);
+        // the DaemonJob goes by the pod's own success, which the Job controller counts later
+        ns.wait("job", &format!("daemonjob-example-{node}"), "succeeded", |j| j["status"]["succeeded"] == 1).await?;
         let pod = &ns.list("pods", &format!("job-name=daemonjob-example-{node}")).await?[0];
         assert_eq!(pod["spec"]["nodeName"], json!(node));
         assert_eq!(pod["spec"]["restartPolicy"], "Never");

@@ -2,16 +2,14 @@
 //!
 //! <https://avro.apache.org/docs/1.12.0/specification/#schema-resolution>
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use apache_avro::Schema;
 use apache_avro::schema::{Name, RecordField, RecordSchema, UnionSchema};
 use serde_json::Value;
 
-use super::{Fault, Misfit};
+use super::{Compare, Fault, Misfit, Walk};
 
-/// The most misfits that are told of one pair of schemas.
-const MOST: usize = 10;
 /// How deep a schema may be nested.
 const MAX_DEPTH: usize = 64;
 
@@ -61,9 +59,9 @@ pub(super) fn misfits(writer: &Schema, reader: &Schema) -> Vec<Misfit> {
     let (mut written, mut read) = (Names::new(), Names::new());
     collect(writer, None, &mut written);
     collect(reader, None, &mut read);
-    let mut resolution = Resolution { written, read, seen: HashSet::new(), path: String::new(), found: Vec::new() };
+    let mut resolution = Resolution { written, read, walk: Walk::default() };
     resolution.pair(writer, reader);
-    resolution.found
+    resolution.walk.found
 }
 
 /// Named types by their full name.
@@ -102,43 +100,19 @@ fn resolved<'a>(schema: &'a Schema, names: &Names<'a>) -> &'a Schema {
 struct Resolution<'a> {
     written: Names<'a>,
     read: Names<'a>,
-    /// Pairs that have been looked at, or are being.
-    seen: HashSet<(usize, usize)>,
-    path: String,
-    found: Vec<Misfit>,
+    walk: Walk,
 }
 
-impl<'a> Resolution<'a> {
-    fn fails(&mut self, writer: &Schema, reader: &Schema, rule: impl Into<String>) {
-        if self.found.len() < MOST {
-            let field = self.path.trim_start_matches('.').to_owned();
-            self.found.push(Misfit { field, writer: name_of(writer), reader: name_of(reader), rule: rule.into() });
-        }
-    }
+impl<'a> Compare<'a> for Resolution<'a> {
+    type Node = Schema;
 
-    fn within(&mut self, step: &str, check: impl FnOnce(&mut Self)) {
-        let length = self.path.len();
-        self.path.push_str(step);
-        check(self);
-        self.path.truncate(length);
-    }
-
-    /// Whether the reader takes the writer's type, without telling why not.
-    fn takes(&mut self, writer: &'a Schema, reader: &'a Schema) -> bool {
-        let (found, seen) = (std::mem::take(&mut self.found), self.seen.clone());
-        self.pair(writer, reader);
-        let fits = self.found.is_empty();
-        self.found = found;
-        if !fits {
-            self.seen = seen;
-        }
-        fits
+    fn walk(&mut self) -> &mut Walk {
+        &mut self.walk
     }
 
     fn pair(&mut self, writer: &'a Schema, reader: &'a Schema) {
         let (writer, reader) = (resolved(writer, &self.written), resolved(reader, &self.read));
-        let address = |s: &Schema| std::ptr::from_ref(s).addr();
-        if !self.seen.insert((address(writer), address(reader))) {
+        if !self.walk.is_new(writer, reader) {
             return;
         }
         match (writer, reader) {
@@ -177,6 +151,12 @@ impl<'a> Resolution<'a> {
             },
         }
     }
+}
+
+impl<'a> Resolution<'a> {
+    fn fails(&mut self, writer: &Schema, reader: &Schema, rule: impl Into<String>) {
+        self.walk.fails(name_of(writer), name_of(reader), rule.into());
+    }
 
     /// Every branch that the writer may choose must be readable.
     fn branches(&mut self, union: &'a UnionSchema, reader: &'a Schema) {
@@ -188,9 +168,9 @@ impl<'a> Resolution<'a> {
             if matches!(branch, Schema::Null) && !reader_branches {
                 self.fails(branch, reader, "the writer may leave it null, the reader may not");
             } else {
-                let before = self.found.len();
+                let before = self.walk.found.len();
                 self.pair(branch, reader);
-                if self.found.len() == before {
+                if self.walk.found.len() == before {
                     self.fails(branch, reader, "a branch of the writer's union that the reader does not take");
                 }
             }
@@ -201,11 +181,11 @@ impl<'a> Resolution<'a> {
     fn best_branch(&mut self, writer: &'a Schema, union: &'a UnionSchema, reader: &'a Schema) {
         let kind = |s: &Schema| std::mem::discriminant(s);
         let near = union.variants().iter().map(|b| resolved(b, &self.read)).find(|b| kind(b) == kind(writer));
-        let before = self.found.len();
+        let before = self.walk.found.len();
         if let Some(near) = near {
             self.pair(writer, near);
         }
-        if self.found.len() == before {
+        if self.walk.found.len() == before {
             self.fails(writer, reader, "no branch of the reader's union takes it");
         }
     }
@@ -227,13 +207,9 @@ impl<'a> Resolution<'a> {
     }
 
     fn missing(&mut self, field: &RecordField) {
-        if field.default.is_none() && self.found.len() < MOST {
-            self.found.push(Misfit {
-                field: self.path.trim_start_matches('.').to_owned(),
-                writer: "nothing".into(),
-                reader: name_of(&field.schema),
-                rule: "a field that the writer does not have needs a default".into(),
-            });
+        if field.default.is_none() {
+            let rule = "a field that the writer does not have needs a default";
+            self.walk.fails("nothing".into(), name_of(&field.schema), rule.into());
         }
     }
 }

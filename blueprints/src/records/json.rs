@@ -4,31 +4,25 @@
 //! Only what is certain is told: keywords that compare no more than by trying (`not`, `if`, two different patterns)
 //! are let through.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::Misfit;
 use super::keywords::TYPES;
-
-/// The most misfits that are told of one pair of schemas.
-const MOST: usize = 10;
+use super::{Compare, Misfit, Walk};
 
 /// Where `reader` cannot take what `writer` writes.
 pub(super) fn misfits(writer: &Value, reader: &Value) -> Vec<Misfit> {
-    let mut comparison = Comparison { writer, reader, seen: HashSet::new(), path: String::new(), found: Vec::new() };
+    let mut comparison = Comparison { writer, reader, walk: Walk::default() };
     comparison.pair(writer, reader);
-    comparison.found
+    comparison.walk.found
 }
 
 struct Comparison<'a> {
     writer: &'a Value,
     reader: &'a Value,
-    /// Pairs that have been looked at, or are being.
-    seen: HashSet<(usize, usize)>,
-    path: String,
-    found: Vec<Misfit>,
+    walk: Walk,
 }
 
 /// A schema's target, through its references within the document; `None` for one outside of it.
@@ -41,38 +35,18 @@ fn resolved<'v>(schema: &'v Value, root: &'v Value) -> Option<&'v Value> {
     None
 }
 
-impl<'a> Comparison<'a> {
-    fn fails(&mut self, writer: impl Into<String>, reader: impl Into<String>, rule: impl Into<String>) {
-        if self.found.len() < MOST {
-            let field = self.path.trim_start_matches('.').to_owned();
-            self.found.push(Misfit { field, writer: writer.into(), reader: reader.into(), rule: rule.into() });
-        }
-    }
+impl<'a> Compare<'a> for Comparison<'a> {
+    type Node = Value;
 
-    fn within(&mut self, step: &str, check: impl FnOnce(&mut Self)) {
-        let length = self.path.len();
-        self.path.push_str(step);
-        check(self);
-        self.path.truncate(length);
-    }
-
-    fn takes(&mut self, writer: &'a Value, reader: &'a Value) -> bool {
-        let (found, seen) = (std::mem::take(&mut self.found), self.seen.clone());
-        self.pair(writer, reader);
-        let fits = self.found.is_empty();
-        self.found = found;
-        if !fits {
-            self.seen = seen;
-        }
-        fits
+    fn walk(&mut self) -> &mut Walk {
+        &mut self.walk
     }
 
     fn pair(&mut self, writer: &'a Value, reader: &'a Value) {
         let (Some(writer), Some(reader)) = (resolved(writer, self.writer), resolved(reader, self.reader)) else {
             return;
         };
-        let address = |v: &Value| std::ptr::from_ref(v).addr();
-        if !self.seen.insert((address(writer), address(reader))) || writer == &Value::Bool(false) {
+        if !self.walk.is_new(writer, reader) || writer == &Value::Bool(false) {
             return;
         }
         static ANY: LazyLock<Value> = LazyLock::new(|| json!({}));
@@ -101,6 +75,12 @@ impl<'a> Comparison<'a> {
             self.unions(writer, w, branches, reader);
         }
         self.values(w, r);
+    }
+}
+
+impl<'a> Comparison<'a> {
+    fn fails(&mut self, writer: impl Into<String>, reader: impl Into<String>, rule: impl Into<String>) {
+        self.walk.fails(writer.into(), reader.into(), rule.into());
     }
 
     /// A writer without branches against a reader's.

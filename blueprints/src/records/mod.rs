@@ -3,6 +3,7 @@
 //! Avro is parsed by the `apache-avro` crate and resolved by the rules of its specification; of JSON Schema, the
 //! keywords that say what a record looks like are compared.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -55,6 +56,62 @@ impl fmt::Display for Misfit {
             write!(f, "field `{}`: ", self.field)?;
         }
         write!(f, "written as {}, read as {}: {}", self.writer, self.reader, self.rule)
+    }
+}
+
+/// The most misfits that are told of one pair of schemas.
+const MOST: usize = 10;
+
+/// How far a comparison has come.
+#[derive(Default)]
+struct Walk {
+    /// Addresses of the pairs that have been looked at, or are being.
+    seen: HashSet<(usize, usize)>,
+    /// The field that is looked at, each step with its dot.
+    path: String,
+    found: Vec<Misfit>,
+}
+
+impl Walk {
+    /// Whether this pair has not been looked at before.
+    fn is_new<T>(&mut self, writer: &T, reader: &T) -> bool {
+        self.seen.insert((std::ptr::from_ref(writer).addr(), std::ptr::from_ref(reader).addr()))
+    }
+
+    fn fails(&mut self, writer: String, reader: String, rule: String) {
+        if self.found.len() < MOST {
+            self.found.push(Misfit { field: self.path.trim_start_matches('.').to_owned(), writer, reader, rule });
+        }
+    }
+}
+
+/// A comparison of a writer's schema with a reader's, from the outside inwards.
+trait Compare<'a>: Sized {
+    type Node: 'a;
+
+    fn walk(&mut self) -> &mut Walk;
+
+    /// Finds what does not fit.
+    fn pair(&mut self, writer: &'a Self::Node, reader: &'a Self::Node);
+
+    /// Checks what is one step further in.
+    fn within(&mut self, step: &str, check: impl FnOnce(&mut Self)) {
+        let length = self.walk().path.len();
+        self.walk().path.push_str(step);
+        check(self);
+        self.walk().path.truncate(length);
+    }
+
+    /// Whether the reader takes the writer's type, without telling why not.
+    fn takes(&mut self, writer: &'a Self::Node, reader: &'a Self::Node) -> bool {
+        let (found, seen) = (std::mem::take(&mut self.walk().found), self.walk().seen.clone());
+        self.pair(writer, reader);
+        let fits = self.walk().found.is_empty();
+        self.walk().found = found;
+        if !fits {
+            self.walk().seen = seen;
+        }
+        fits
     }
 }
 

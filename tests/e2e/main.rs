@@ -9,4 +9,5 @@ mod flows;
 mod many;
 mod same_plan;
 mod topics;
+mod verification;
 mod wordcount;

@@ -5,6 +5,7 @@ mod bad_input;
 mod crds;
 mod daemonjobs;
 mod faults;
+mod federation;
 mod flows;
 mod many;
 mod same_plan;

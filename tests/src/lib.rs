@@ -8,8 +8,10 @@ pub mod job;
 pub mod kafka;
 pub mod kubectl;
 pub mod namespace;
+pub mod operator;
 pub mod reference;
 pub mod s3;
+pub mod standin;
 pub mod wait;
 
 pub use kubectl::kubectl;

@@ -7,6 +7,7 @@ mod daemonjobs;
 mod faults;
 mod federation;
 mod flows;
+mod heavy_spark;
 mod many;
 mod same_plan;
 mod topics;

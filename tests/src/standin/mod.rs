@@ -1,6 +1,7 @@
 //! Stand-ins for operators that do not run here: they walk the states that the real ones walk, over the real Kafka and S3.
 
 pub mod spark;
+pub mod spark_submit;
 pub mod strimzi;
 
 use anyhow::Context;

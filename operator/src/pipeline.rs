@@ -57,7 +57,7 @@ impl Controller for Pipelines {
         // other primaries may carry the label of the Pipeline too, but it is no child of itself
         let children: Objects =
             named.chain(labelled).filter(|o| !Arc::ptr_eq(o, object)).map(|o| DynamicObject::clone(o)).collect();
-        Observed::World(World { pipeline, blueprint, children, served: served.as_ref().clone(), refusals })
+        Observed::World(World { pipeline, blueprint, children, related: Objects::default(), served: served.as_ref().clone(), refusals })
     }
 
     fn target(&self, primary: &Primary, world: &World) -> Target {

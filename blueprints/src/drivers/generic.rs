@@ -40,7 +40,7 @@ impl Component for Generic {
     }
 }
 
-/// kstatus' order: failure, then progress, then readiness; an object without conditions is ready by being there.
+/// kstatus' order: the end, then progress, then readiness; an object without conditions is ready by being there.
 fn by_convention(child: &DynamicObject) -> Report {
     let is = |type_: &str| condition(child, type_).filter(Seen::is_true);
     let not = |type_: &str| condition(child, type_).filter(Seen::is_false);
@@ -51,14 +51,15 @@ fn by_convention(child: &DynamicObject) -> Report {
     if let Some(c) = is("Complete").or_else(|| is("Completed")).or_else(|| is("Succeeded")) {
         return Report { finished: true, ..words(Health::Succeeded, c) };
     }
-    if let Some(c) = is("Stalled") {
-        return words(Health::Failed, c);
-    }
     if let Some(c) = is("Suspended") {
         return words(Health::Suspended, c);
     }
     if !up_to_date(child) {
         return Report::new(Health::Progressing, "", "its controller has not seen the newest spec yet");
+    }
+    // until an edit
+    if let Some(c) = is("Stalled") {
+        return words(Health::Failed, c);
     }
     if let Some(c) = is("Ready").or_else(|| is("Available")) {
         return words(Health::Ready, c);

@@ -76,6 +76,8 @@ struct Cluster {
     world: World,
     now: Timestamp,
     created: u32,
+    /// What was last applied to the child: fields that are not applied any more go.
+    applied: Value,
 }
 
 impl Cluster {
@@ -95,7 +97,7 @@ impl Cluster {
         let gvk = kind_of(component);
         let mut world = World { pipeline, ..World::default() };
         world.served.add(&gvk, "children", true);
-        Self { world, now: "2026-01-01T00:00:00Z".parse().unwrap(), created: 0 }
+        Self { world, now: "2026-01-01T00:00:00Z".parse().unwrap(), created: 0, applied: Value::Null }
     }
 
     fn child(&self) -> Option<(&ObjectKey, &DynamicObject)> {
@@ -164,7 +166,8 @@ impl Cluster {
                 self.world.pipeline.status = Some(serde_json::from_value(status).unwrap());
             }
         }
-        panic!("it never settles: {writes:?} {:#?}", self.world.pipeline.status);
+        writes.push("and never settles".into());
+        writes
     }
 
     fn act(&mut self, action: Action) -> Option<String> {
@@ -175,6 +178,7 @@ impl Cluster {
             }
             Action::Create(mut object) => {
                 self.created += 1;
+                self.applied = Value::Null;
                 object.metadata.uid = Some(format!("child-{}", self.created));
                 object.metadata.generation = Some(1);
                 self.world.children.0.insert(ObjectKey::of(&object).unwrap(), *object);
@@ -190,6 +194,8 @@ impl Cluster {
                 leaves(object.data.get("spec").unwrap_or(&Value::Null), "spec", &mut fields);
                 let mut patch = serde_json::to_value(&object).unwrap();
                 patch["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+                let applied = std::mem::replace(&mut self.applied, patch.clone());
+                without(&applied, &mut patch);
                 self.change(&patch);
                 Some(format!("Apply {}", fields.join(" ")).trim().to_owned())
             }
@@ -223,6 +229,14 @@ fn merge(value: &mut Value, patch: &Value) {
         } else {
             merge(object.entry(name.clone()).or_insert(Value::Null), patch);
         }
+    }
+}
+
+/// Adds to a merge patch that what was there `before` and is not now goes.
+fn without(before: &Value, patch: &mut Value) {
+    let (Value::Object(before), Value::Object(patch)) = (before, patch) else { return };
+    for (name, before) in before {
+        without(before, patch.entry(name.clone()).or_insert(Value::Null));
     }
 }
 

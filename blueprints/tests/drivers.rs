@@ -38,7 +38,8 @@ fn pipeline(component: Value) -> Pipeline {
 
 /// The object that a template becomes when port `in` reads a topic and port `my-out` writes a dataset.
 fn wired(template: Value) -> Value {
-    let p = pipeline(json!({"name": "c", "reads": {"in": "clicks"}, "writes": {"my-out": "out"}, "template": template}));
+    let p =
+        pipeline(json!({"name": "c", "reads": {"in": "clicks"}, "writes": {"my-out": "out"}, "template": template}));
     let resolved = resolve(&p, p.spec.blueprint.as_ref().unwrap()).unwrap();
     resolved.settled_object(&resolved.components[0])
 }
@@ -76,7 +77,12 @@ fn pods_of_every_kind_are_told_what_their_ports_are_bound_to() {
             "/spec/jobTemplate/spec/template/spec",
         ),
         ("apps/v1", "Deployment", json!({"selector": labels, "template": template}), "/spec/template/spec"),
-        ("apps/v1", "StatefulSet", json!({"selector": labels, "serviceName": "x", "template": template}), "/spec/template/spec"),
+        (
+            "apps/v1",
+            "StatefulSet",
+            json!({"selector": labels, "serviceName": "x", "template": template}),
+            "/spec/template/spec",
+        ),
         ("apps/v1", "DaemonSet", json!({"selector": labels, "template": template}), "/spec/template/spec"),
         (
             "jobset.x-k8s.io/v1alpha2",
@@ -117,7 +123,8 @@ fn kubeflows_driver_and_executor_have_the_variables_in_their_own_lists() {
         "driver": {"cores": 1, "env": [{"name": "MINE", "value": "1"}]},
         "executor": {"instances": 2},
     });
-    let kind = |kind: &str, spec: Value| json!({"apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": kind, "spec": spec});
+    let kind =
+        |kind: &str, spec: Value| json!({"apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": kind, "spec": spec});
     let plain = wired(kind("SparkApplication", spec.clone()));
     let scheduled = wired(kind("ScheduledSparkApplication", json!({"schedule": "@daily", "template": spec})));
     for spec in [&plain["spec"], &scheduled["spec"]["template"]] {
@@ -165,12 +172,14 @@ fn apaches_driver_and_executor_have_the_variables_as_settings_of_spark() {
 
 #[test]
 fn flinks_main_container_has_the_variables() {
-    let flink = |spec: Value| wired(json!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "spec": spec}));
+    let flink =
+        |spec: Value| wired(json!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "spec": spec}));
     let made = flink(json!({"job": {}}));
     let containers = made.pointer("/spec/podTemplate/spec/containers").unwrap().as_array().unwrap();
     assert_eq!((containers.len(), &containers[0]["name"]), (1, &json!("flink-main-container")));
     assert_eq!(others(&containers[0]["env"]), []);
-    let own = json!([{"name": "log", "image": "x"}, {"name": "flink-main-container", "env": [{"name": "A", "value": "b"}]}]);
+    let own =
+        json!([{"name": "log", "image": "x"}, {"name": "flink-main-container", "env": [{"name": "A", "value": "b"}]}]);
     let kept = flink(json!({"job": {}, "podTemplate": {"spec": {"containers": own}}}));
     let containers = kept.pointer("/spec/podTemplate/spec/containers").unwrap().as_array().unwrap();
     assert_eq!(containers.len(), 2);
@@ -180,7 +189,9 @@ fn flinks_main_container_has_the_variables() {
 #[test]
 fn a_template_that_is_no_object_where_it_should_be_one_is_left_alone() {
     for driver in drivers::ALL {
-        for spec in [json!("${parameters.x}"), json!([]), json!({"driver": 1, "template": 2, "sparkConf": "x", "job": 3})] {
+        for spec in
+            [json!("${parameters.x}"), json!([]), json!({"driver": 1, "template": 2, "sparkConf": "x", "job": 3})]
+        {
             let mut object = json!({"apiVersion": "x/v1", "kind": driver.kind(), "spec": spec});
             let uri = tributary_blueprints::resolve::Dataset { uri: "s3://b/p".into(), ..Default::default() };
             let port = drivers::Port {
@@ -199,8 +210,18 @@ fn a_template_that_is_no_object_where_it_should_be_one_is_left_alone() {
 fn lifetimes() {
     let rows = [
         ("sparkoperator.k8s.io/v1beta2", "SparkApplication", json!({}), Lifetime::Batch),
-        ("sparkoperator.k8s.io/v1beta2", "SparkApplication", json!({"restartPolicy": {"type": "OnFailure"}}), Lifetime::Batch),
-        ("sparkoperator.k8s.io/v1beta2", "SparkApplication", json!({"restartPolicy": {"type": "Always"}}), Lifetime::Stream),
+        (
+            "sparkoperator.k8s.io/v1beta2",
+            "SparkApplication",
+            json!({"restartPolicy": {"type": "OnFailure"}}),
+            Lifetime::Batch,
+        ),
+        (
+            "sparkoperator.k8s.io/v1beta2",
+            "SparkApplication",
+            json!({"restartPolicy": {"type": "Always"}}),
+            Lifetime::Stream,
+        ),
         ("sparkoperator.k8s.io/v1beta2", "ScheduledSparkApplication", json!({}), Lifetime::Stream),
         ("spark.apache.org/v1", "SparkApplication", json!({}), Lifetime::Batch),
         (
@@ -235,16 +256,34 @@ fn lifetimes() {
 #[test]
 fn how_each_kind_is_stopped_and_let_go() {
     let rows = [
-        ("sparkoperator.k8s.io/v1beta2", "SparkApplication", json!({}), Some((json!({"suspend": true}), json!({"suspend": false})))),
-        ("sparkoperator.k8s.io/v1beta2", "ScheduledSparkApplication", json!({}), Some((json!({"suspend": true}), json!({"suspend": false})))),
+        (
+            "sparkoperator.k8s.io/v1beta2",
+            "SparkApplication",
+            json!({}),
+            Some((json!({"suspend": true}), json!({"suspend": false}))),
+        ),
+        (
+            "sparkoperator.k8s.io/v1beta2",
+            "ScheduledSparkApplication",
+            json!({}),
+            Some((json!({"suspend": true}), json!({"suspend": false}))),
+        ),
         ("spark.apache.org/v1", "SparkApplication", json!({}), None),
-        ("spark.apache.org/v1", "SparkApplication", json!({"suspend": false}), Some((json!({"suspend": true}), json!({"suspend": false})))),
+        (
+            "spark.apache.org/v1",
+            "SparkApplication",
+            json!({"suspend": false}),
+            Some((json!({"suspend": true}), json!({"suspend": false}))),
+        ),
         ("flink.apache.org/v1beta1", "FlinkDeployment", json!({}), None),
         (
             "flink.apache.org/v1beta1",
             "FlinkDeployment",
             json!({"job": {"jarURI": "x"}}),
-            Some((json!({"job": {"jarURI": "x", "state": "suspended"}}), json!({"job": {"jarURI": "x", "state": "running"}}))),
+            Some((
+                json!({"job": {"jarURI": "x", "state": "suspended"}}),
+                json!({"job": {"jarURI": "x", "state": "running"}}),
+            )),
         ),
         ("jobset.x-k8s.io/v1alpha2", "JobSet", json!({}), Some((json!({"suspend": true}), json!({"suspend": false})))),
         ("batch/v1", "Job", json!({}), Some((json!({"suspend": true}), json!({"suspend": false})))),
@@ -254,7 +293,12 @@ fn how_each_kind_is_stopped_and_let_go() {
         ("apps/v1", "DaemonSet", json!({}), None),
         ("v1", "Service", json!({}), None),
         ("example.com/v1", "Widget", json!({}), None),
-        ("example.com/v1", "Widget", json!({"suspend": false}), Some((json!({"suspend": true}), json!({"suspend": false})))),
+        (
+            "example.com/v1",
+            "Widget",
+            json!({"suspend": false}),
+            Some((json!({"suspend": true}), json!({"suspend": false}))),
+        ),
     ];
     for (api_version, kind, spec, turned) in rows {
         let driver = driver(api_version, kind);
@@ -277,14 +321,32 @@ fn what_an_edit_comes_to() {
         ("sparkoperator.k8s.io/v1beta2", "ScheduledSparkApplication", json!({}), json!({}), Effect::InPlace),
         ("jobset.x-k8s.io/v1alpha2", "JobSet", json!({}), json!({}), Effect::Replace),
         ("batch/v1", "CronJob", json!({}), json!({}), Effect::InPlace),
-        ("flink.apache.org/v1beta1", "FlinkDeployment", json!({"spec": {"job": {}}}), json!({"spec": {"job": {}}}), Effect::Restart),
+        (
+            "flink.apache.org/v1beta1",
+            "FlinkDeployment",
+            json!({"spec": {"job": {}}}),
+            json!({"spec": {"job": {}}}),
+            Effect::Restart,
+        ),
         ("v1", "PersistentVolumeClaim", claim("slow"), claim("slow"), Effect::InPlace),
         ("v1", "PersistentVolumeClaim", claim("slow"), json!({"spec": {}}), Effect::InPlace),
         ("v1", "PersistentVolumeClaim", claim("slow"), claim("fast"), Effect::Refused),
         ("apps/v1", "DaemonSet", json!({"spec": {"template": 1}}), json!({"spec": {"template": 2}}), Effect::Restart),
         ("apps/v1", "StatefulSet", json!({"spec": {"replicas": 1}}), json!({"spec": {"replicas": 2}}), Effect::InPlace),
-        ("v1", "Secret", json!({"immutable": true, "data": {"a": "Yg=="}}), json!({"data": {"a": "Yg=="}}), Effect::InPlace),
-        ("v1", "Secret", json!({"immutable": true, "data": {"a": "Yg=="}}), json!({"data": {"a": "eA=="}}), Effect::Replace),
+        (
+            "v1",
+            "Secret",
+            json!({"immutable": true, "data": {"a": "Yg=="}}),
+            json!({"data": {"a": "Yg=="}}),
+            Effect::InPlace,
+        ),
+        (
+            "v1",
+            "Secret",
+            json!({"immutable": true, "data": {"a": "Yg=="}}),
+            json!({"data": {"a": "eA=="}}),
+            Effect::Replace,
+        ),
         ("v1", "ConfigMap", json!({"immutable": true}), json!({"immutable": false}), Effect::Replace),
     ];
     for (api_version, kind, old, new, effect) in rows {
@@ -299,13 +361,17 @@ fn the_served_version_of_a_kind_is_found() {
     let mut served = Served::default();
     let spark = driver("spark.apache.org/v1", "SparkApplication");
     assert!(spark.children(&served).is_empty());
-    for (version, found) in [("v1alpha1", Some("v1alpha1")), ("v1beta1", Some("v1beta1")), ("v1", Some("v1")), ("v7", None)] {
+    for (version, found) in
+        [("v1alpha1", Some("v1alpha1")), ("v1beta1", Some("v1beta1")), ("v1", Some("v1")), ("v7", None)]
+    {
         let gvk = Gvk::new("spark.apache.org", version, "SparkApplication");
         served.add(&gvk, "sparkapplications", true);
         assert_eq!(spark.children(&served).first().map(|g| g.version.as_str()), found);
     }
     // clusters are full of Secrets that are nobody's component
-    for (api_version, kind) in [("v1", "Secret"), ("v1", "ConfigMap"), ("apps/v1", "StatefulSet"), ("apps/v1", "Deployment")] {
+    for (api_version, kind) in
+        [("v1", "Secret"), ("v1", "ConfigMap"), ("apps/v1", "StatefulSet"), ("apps/v1", "Deployment")]
+    {
         served.add(&Gvk::parse(api_version, kind), "x", true);
     }
     let watched = tributary_blueprints::watched(&served);
@@ -433,20 +499,94 @@ fn a_claim_that_goes_takes_its_data_along_and_a_plan_says_so() {
 /// JSON with the names and words that drivers look for, in all the wrong places.
 fn status() -> impl Strategy<Value = Value> {
     let names = prop::sample::select(vec![
-        "state", "phase", "conditions", "type", "status", "reason", "message", "applicationState", "errorMessage",
-        "executorState", "driverInfo", "podName", "currentState", "currentStateSummary", "stateTransitionHistory", "1",
-        "lastObservedDriverStatus", "containerStatuses", "jobStatus", "lifecycleState", "jobManagerDeploymentStatus",
-        "replicatedJobsStatus", "active", "succeeded", "failed", "terminalState", "replicas", "readyReplicas",
-        "observedGeneration", "desiredNumberScheduled", "numberAvailable", "loadBalancer", "ingress", "engine", "map",
-        "total", "finished", "done", "outputs", "run", "completionTime", "terminationTime", "capacity", "storage",
-        "scheduleState", "nextRun", "waiting", "lastTransitionTime", "currentAttemptSummary", "attemptInfo", "id",
-        "restartCounter", "spec", "error", "topicName",
+        "state",
+        "phase",
+        "conditions",
+        "type",
+        "status",
+        "reason",
+        "message",
+        "applicationState",
+        "errorMessage",
+        "executorState",
+        "driverInfo",
+        "podName",
+        "currentState",
+        "currentStateSummary",
+        "stateTransitionHistory",
+        "1",
+        "lastObservedDriverStatus",
+        "containerStatuses",
+        "jobStatus",
+        "lifecycleState",
+        "jobManagerDeploymentStatus",
+        "replicatedJobsStatus",
+        "active",
+        "succeeded",
+        "failed",
+        "terminalState",
+        "replicas",
+        "readyReplicas",
+        "observedGeneration",
+        "desiredNumberScheduled",
+        "numberAvailable",
+        "loadBalancer",
+        "ingress",
+        "engine",
+        "map",
+        "total",
+        "finished",
+        "done",
+        "outputs",
+        "run",
+        "completionTime",
+        "terminationTime",
+        "capacity",
+        "storage",
+        "scheduleState",
+        "nextRun",
+        "waiting",
+        "lastTransitionTime",
+        "currentAttemptSummary",
+        "attemptInfo",
+        "id",
+        "restartCounter",
+        "spec",
+        "error",
+        "topicName",
     ]);
     let words = prop::sample::select(vec![
-        "", "True", "False", "RUNNING", "COMPLETED", "FAILED", "SUBMITTED", "UNKNOWN", "SUBMISSION_FAILED", "SUSPENDED",
-        "Succeeded", "Failed", "Running", "Complete", "Completed", "Ready", "Suspended", "ResourceReleased", "Submitted",
-        "RunningHealthy", "STABLE", "FINISHED", "Bound", "Lost", "Scheduled", "2026-01-01T00:00:00Z", "not a time", "9/0",
-        "1/3", "\u{0}", "é\u{202e}",
+        "",
+        "True",
+        "False",
+        "RUNNING",
+        "COMPLETED",
+        "FAILED",
+        "SUBMITTED",
+        "UNKNOWN",
+        "SUBMISSION_FAILED",
+        "SUSPENDED",
+        "Succeeded",
+        "Failed",
+        "Running",
+        "Complete",
+        "Completed",
+        "Ready",
+        "Suspended",
+        "ResourceReleased",
+        "Submitted",
+        "RunningHealthy",
+        "STABLE",
+        "FINISHED",
+        "Bound",
+        "Lost",
+        "Scheduled",
+        "2026-01-01T00:00:00Z",
+        "not a time",
+        "9/0",
+        "1/3",
+        "\u{0}",
+        "é\u{202e}",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -458,8 +598,11 @@ fn status() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 48, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((names.clone(), inner), 0..6)
-                .prop_map(|fields| fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>().into()),
+            prop::collection::vec((names.clone(), inner), 0..6).prop_map(|fields| fields
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v))
+                .collect::<Map<_, _>>()
+                .into()),
         ]
     })
 }
@@ -467,8 +610,18 @@ fn status() -> impl Strategy<Value = Value> {
 /// A status that some kind's controller might show, right or wrong.
 fn plausible() -> impl Strategy<Value = Value> {
     let spark = prop::sample::select(vec![
-        "", "SUBMITTED", "RUNNING", "COMPLETED", "FAILED", "SUBMISSION_FAILED", "PENDING_RERUN", "FAILING", "SUCCEEDING",
-        "SUSPENDED", "UNKNOWN", "ODD",
+        "",
+        "SUBMITTED",
+        "RUNNING",
+        "COMPLETED",
+        "FAILED",
+        "SUBMISSION_FAILED",
+        "PENDING_RERUN",
+        "FAILING",
+        "SUCCEEDING",
+        "SUSPENDED",
+        "UNKNOWN",
+        "ODD",
     ]);
     let condition = prop::sample::select(vec!["Complete", "Completed", "Failed", "Suspended", "Ready"]);
     let apache = prop::sample::select(vec!["Submitted", "RunningHealthy", "Failed", "Succeeded", "ResourceReleased"]);
@@ -476,8 +629,7 @@ fn plausible() -> impl Strategy<Value = Value> {
         spark.prop_map(|s| json!({"applicationState": {"state": s}, "state": s})),
         (condition, any::<bool>())
             .prop_map(|(c, on)| json!({"conditions": [{"type": c, "status": if on { "True" } else { "False" }}]})),
-        (apache.clone(), apache)
-            .prop_map(|(now, was)| json!({"currentState": {"currentStateSummary": now},
+        (apache.clone(), apache).prop_map(|(now, was)| json!({"currentState": {"currentStateSummary": now},
                 "stateTransitionHistory": {"1": {"currentStateSummary": was}}})),
         prop::sample::select(vec!["Succeeded", "Failed", "Running", "Pending"]).prop_map(|p| json!({"phase": p})),
         status(),

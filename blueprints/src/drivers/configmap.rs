@@ -51,6 +51,9 @@ pub(super) fn data_change(old: &Value, new: &Value, fields: &[&str]) -> Change {
     if fixed && edited {
         Change::new(Effect::Replace, "it is immutable")
     } else {
-        Change::new(Effect::InPlace, "pods that mount it see the edit; what is in their environment stays until they restart")
+        Change::new(
+            Effect::InPlace,
+            "pods that mount it see the edit; what is in their environment stays until they restart",
+        )
     }
 }

@@ -2,7 +2,7 @@
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{Health};
+use tributary_crds::Health;
 
 use super::conditions::{condition, count, up_to_date};
 use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};

@@ -70,7 +70,8 @@ impl Component for FlinkDeploymentDriver {
         let error = text(child, &["status", "error"]);
         let has_job = field(child, &["spec", "job"]).is_some_and(Value::is_object);
         let mut report = match text(child, &["status", "lifecycleState"]) {
-            "" => Report::new(Health::Pending, "", said(error, "Flink's operator has not looked at it yet")).at_most(START),
+            "" => Report::new(Health::Pending, "", said(error, "Flink's operator has not looked at it yet"))
+                .at_most(START),
             // an edit of the spec heals it
             "FAILED" if !is_batch(&child.data) => Report::new(Health::Failed, reason(job, "FAILED"), error),
             "FAILED" => Report::finished(Health::Failed, reason(job, "FAILED"), error),
@@ -80,9 +81,11 @@ impl Component for FlinkDeploymentDriver {
             state @ ("UPGRADING" | "ROLLING_BACK" | "DELETING" | "DELETED") => {
                 Report::new(Health::Progressing, state, error)
             }
-            state @ "ROLLED_BACK" => {
-                Report::new(Health::Failed, state, said(error, "Flink's operator went back to the last spec that worked"))
-            }
+            state @ "ROLLED_BACK" => Report::new(
+                Health::Failed,
+                state,
+                said(error, "Flink's operator went back to the last spec that worked"),
+            ),
             "DEPLOYED" | "STABLE" if has_job => of_job(child, job, error),
             "DEPLOYED" | "STABLE" => of_cluster(child, error),
             other => Report::new(Health::Unknown, other, error).at_most(GRACE),
@@ -93,14 +96,22 @@ impl Component for FlinkDeploymentDriver {
     }
 
     fn change(&self, old: &Value, new: &Value) -> Change {
-        if new.pointer("/spec/job").is_some_and(Value::is_object) != old.pointer("/spec/job").is_some_and(Value::is_object) {
-            return Change::new(Effect::Replace, "a cluster for sessions cannot become one with a job, nor the other way");
+        if new.pointer("/spec/job").is_some_and(Value::is_object)
+            != old.pointer("/spec/job").is_some_and(Value::is_object)
+        {
+            return Change::new(
+                Effect::Replace,
+                "a cluster for sessions cannot become one with a job, nor the other way",
+            );
         }
         match new.pointer("/spec/job/upgradeMode").and_then(Value::as_str) {
             Some("savepoint" | "last-state") => {
                 Change::new(Effect::Restart, "Flink's operator starts it again from its state, as upgradeMode says")
             }
-            _ => Change::new(Effect::Restart, "Flink's operator starts it again without its state: upgradeMode is stateless"),
+            _ => Change::new(
+                Effect::Restart,
+                "Flink's operator starts it again without its state: upgradeMode is stateless",
+            ),
         }
     }
 

@@ -60,8 +60,7 @@ impl Component for JobSetDriver {
                 other => Report::new(Health::Unknown, other, words),
             }
         };
-        report.percent =
-            if report.health == Health::Succeeded { Some(100) } else { percent(jobs.succeeded, jobs.all) };
+        report.percent = if report.health == Health::Succeeded { Some(100) } else { percent(jobs.succeeded, jobs.all) };
         if report.finished {
             let restarts = count(child, &["status", "restarts"]);
             report.outputs = [("failed", jobs.failed), ("restarts", restarts), ("succeeded", jobs.succeeded)]

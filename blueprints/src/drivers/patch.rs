@@ -60,7 +60,8 @@ mod tests {
         for same in [json!({}), json!({"a": 1}), json!({"b": {"c": "1024Mi"}}), json!({"l": [{"n": "x"}], "z": null})] {
             assert!(!says_otherwise(Some(&old), Some(&same)), "{same}");
         }
-        for other in [json!({"a": 2}), json!({"b": {"c": "2Gi"}}), json!({"l": []}), json!({"l": [{"n": "y"}]}), json!({"z": 1})]
+        for other in
+            [json!({"a": 2}), json!({"b": {"c": "2Gi"}}), json!({"l": []}), json!({"l": [{"n": "y"}]}), json!({"z": 1})]
         {
             assert!(says_otherwise(Some(&old), Some(&other)), "{other}");
         }

@@ -64,8 +64,7 @@ impl Component for PersistentVolumeClaimDriver {
             (phase @ "Lost", _) => Report::new(Health::Failed, phase, "the volume that it was bound to is gone"),
             (other, _) => Report::new(Health::Unknown, other, ""),
         };
-        let known =
-            [("capacity", &["status", "capacity", "storage"][..]), ("volumeName", &["spec", "volumeName"][..])];
+        let known = [("capacity", &["status", "capacity", "storage"][..]), ("volumeName", &["spec", "volumeName"][..])];
         let known = known.into_iter().filter_map(|(name, path)| Some((name.to_owned(), field(child, path)?.clone())));
         report.outputs = known.collect();
         report

@@ -56,7 +56,9 @@ mod tests {
             assert!(same_quantity(&json!(a), &json!(b)), "{a} {b}");
         }
         assert!(same_quantity(&json!(2), &json!("2")));
-        for (a, b) in [("1Gi", "1G"), ("1", "2"), ("standard", "standard"), ("", "0"), ("e3", "1e3"), ("1x", "1x"), ("é", "1")] {
+        for (a, b) in
+            [("1Gi", "1G"), ("1", "2"), ("standard", "standard"), ("", "0"), ("e3", "1e3"), ("1x", "1x"), ("é", "1")]
+        {
             assert!(!same_quantity(&json!(a), &json!(b)), "{a} {b}");
         }
     }

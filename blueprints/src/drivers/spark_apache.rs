@@ -41,7 +41,8 @@ impl Component for SparkApplicationDriver {
         let roles = [("driverSpec", "spark.kubernetes.driverEnv."), ("executorSpec", "spark.executorEnv.")];
         for (role, prefix) in roles {
             let containers = object.pointer(&format!("/spec/{role}/podTemplateSpec/spec/containers"));
-            let env = containers.and_then(Value::as_array).into_iter().flatten().filter_map(|c| c.get("env")?.as_array());
+            let env =
+                containers.and_then(Value::as_array).into_iter().flatten().filter_map(|c| c.get("env")?.as_array());
             let said: Vec<String> = env.flatten().filter_map(|e| Some(e.get("name")?.as_str()?.to_owned())).collect();
             let open: Vec<_> = variables.iter().filter(|(name, _)| !said.contains(name)).collect();
             if open.is_empty() {

@@ -64,7 +64,9 @@ impl Component for SparkApplicationDriver {
         let say = |own: &str| if told.is_empty() { own.to_owned() } else { told.to_owned() };
         let on_its_way = |own: &str| Report::new(Health::Progressing, state, say(own));
         let mut report = match state {
-            "" => Report::new(Health::Pending, state, say("the Spark operator has not looked at it yet")).at_most(START),
+            "" => {
+                Report::new(Health::Pending, state, say("the Spark operator has not looked at it yet")).at_most(START)
+            }
             "SUBMITTED" => Report::new(Health::Pending, state, say("its driver has not started yet")).at_most(START),
             "RESUMING" => Report::new(Health::Pending, state, say("")).at_most(START),
             "SUSPENDING" | "SUSPENDED" => Report::new(Health::Suspended, state, say("")),
@@ -75,7 +77,9 @@ impl Component for SparkApplicationDriver {
             // whatever executorState says: the executors of one that has come off may be called FAILED
             "COMPLETED" => Report::finished(Health::Succeeded, state, say("")),
             "FAILED" => Report::finished(Health::Failed, state, say("")),
-            "UNKNOWN" => Report::new(Health::Unknown, state, say("the state of its driver is not known")).at_most(GRACE),
+            "UNKNOWN" => {
+                Report::new(Health::Unknown, state, say("the state of its driver is not known")).at_most(GRACE)
+            }
             other => Report::new(Health::Unknown, other, say("")).at_most(GRACE),
         };
         report.percent = (report.health == Health::Succeeded).then_some(100);

@@ -13,7 +13,12 @@ use crate::resolve::Component;
 impl Pass<'_> {
     /// How a child is. A state that may not last for ever is dated in the `line`, and is a failure once it has lasted too
     /// long; a state that follows on it, and may not last either, has its date.
-    pub(super) fn reading(&mut self, component: &Component, line: &mut ComponentStatus, child: &DynamicObject) -> Report {
+    pub(super) fn reading(
+        &mut self,
+        component: &Component,
+        line: &mut ComponentStatus,
+        child: &DynamicObject,
+    ) -> Report {
         let driver = component.driver();
         let mut report = driver.observe(child, component.status.as_ref()).of(component.lifetime);
         if let Some(related) = driver.related(child).and_then(|key| self.world.related.get(&key)) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use kube::core::DynamicObject;
 use tributary_blueprints::{
-    evaluate, expected_children,
+    blueprint_of, evaluate, expected_children, kinds_of,
     object::ObjectKey,
     world::{Objects, Refusal, Verb, World},
 };
@@ -30,7 +30,11 @@ impl Controller for Pipelines {
             Ok(pipeline) => pipeline,
             Err(error) => return Observed::Unreadable(Target::new(primary, &object.metadata), error.to_string()),
         };
-        let blueprint = blueprint_of(&pipeline, primary, view);
+        let blueprint = referred(&pipeline, primary, view);
+        let kinds = blueprint_of(&pipeline, blueprint.as_ref()).map(kinds_of).unwrap_or_default();
+        if view.lacks_schemas(&kinds) {
+            return Observed::NoSchemas(kinds);
+        }
         let served = view.served();
         let inventory = pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref);
         let mut keys: BTreeSet<ObjectKey> =
@@ -61,7 +65,8 @@ impl Controller for Pipelines {
     }
 
     fn target(&self, primary: &Primary, world: &World) -> Target {
-        Target::new(primary, &world.pipeline.metadata)
+        let account = world.pipeline.spec.service_account_name.as_deref().unwrap_or("default");
+        Target::new(primary, &world.pipeline.metadata).acting_as(account)
     }
 
     fn refusals<'a>(&self, world: &'a mut World) -> &'a mut Vec<Refusal> {
@@ -77,7 +82,7 @@ impl Controller for Pipelines {
     }
 }
 
-fn blueprint_of(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Option<BlueprintSpec> {
+fn referred(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Option<BlueprintSpec> {
     let name = &pipeline.spec.blueprint_ref.as_ref()?.name;
     let key = ObjectKey::new(&PrimaryKind::Blueprint.gvk(), &primary.namespace, name);
     let blueprint: Blueprint = parse(view.get(Scope::All, &key)?).ok()?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tributary_crds::Health;
 
 use super::conditions::{text, up_to_date};
-use super::{Component, GRACE, Lifetime, Port, Ports, Report, START, object_at, pods};
+use super::{Component, GRACE, Lifetime, Port, Ports, Report, START, Switch, object_at, pods};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -115,15 +115,8 @@ impl Component for FlinkDeploymentDriver {
         }
     }
 
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        let job = object.pointer("/spec/job")?.as_object()?;
-        Some(job.get("state").and_then(Value::as_str) == Some("suspended"))
-    }
-
-    fn suspend(&self, object: &mut Value, on: bool) {
-        if let Some(job) = object_at(object, &["spec", "job"]) {
-            job.insert("state".into(), if on { "suspended" } else { "running" }.into());
-        }
+    fn switch(&self) -> Switch {
+        Switch::JobState
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Switch {
     /// `spec.replicas`, which is 0 while it is stopped. Letting go is the template's own number, which the object then
     /// holds already.
     Replicas,
+    /// `spec.job.state` of Flink, of an object that has a job.
+    JobState,
 }
 
 impl Switch {
@@ -28,16 +30,34 @@ impl Switch {
             Self::Suspend => Some(suspend.unwrap_or(false)),
             Self::SuspendIfThere => suspend,
             Self::Replicas => Some(object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0)),
+            Self::JobState => {
+                let job = object.pointer("/spec/job")?.as_object()?;
+                Some(job.get("state").and_then(Value::as_str) == Some("suspended"))
+            }
         }
     }
 
     /// Stops an object, or lets it go.
     pub(super) fn turn(self, object: &mut Value, off: bool) {
-        let Some(spec) = object_at(object, &["spec"]) else { return };
+        let (path, field, value): (&[&str], _, Value) = match self {
+            Self::Suspend | Self::SuspendIfThere => (&["spec"], "suspend", off.into()),
+            Self::Replicas if off => (&["spec"], "replicas", 0.into()),
+            Self::JobState => (&["spec", "job"], "state", if off { "suspended" } else { "running" }.into()),
+            Self::Replicas | Self::None => return,
+        };
+        if let Some(fields) = object_at(object, path) {
+            fields.insert(field.into(), value);
+        }
+    }
+
+    /// The field, for people; empty where there is none.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Suspend | Self::SuspendIfThere => drop(spec.insert("suspend".into(), off.into())),
-            Self::Replicas if off => drop(spec.insert("replicas".into(), 0.into())),
-            Self::Replicas | Self::None => {}
+            Self::None => "",
+            Self::Suspend => "`spec.suspend`",
+            Self::SuspendIfThere => "`spec.suspend`, where the template has it",
+            Self::Replicas => "`spec.replicas`",
+            Self::JobState => "`spec.job.state`",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use kube::core::DynamicObject;
 use tributary_blueprints::{
-    blueprint_of, evaluate, expected_children, kinds_of,
+    blueprint_of, drivers, evaluate, expected_children, kinds_of,
     object::ObjectKey,
     world::{Objects, Refusal, Verb, World},
 };
@@ -61,7 +61,11 @@ impl Controller for Pipelines {
         // other primaries may carry the label of the Pipeline too, but it is no child of itself
         let children: Objects =
             named.chain(labelled).filter(|o| !Arc::ptr_eq(o, object)).map(|o| DynamicObject::clone(o)).collect();
-        Observed::World(World { pipeline, blueprint, children, served: served.as_ref().clone(), refusals })
+        let related = match related_to(&children, view) {
+            Ok(related) => related,
+            Err(unsynced) => return Observed::NotYet(vec![unsynced]),
+        };
+        Observed::World(World { pipeline, blueprint, children, related, served: served.as_ref().clone(), refusals })
     }
 
     fn target(&self, primary: &Primary, world: &World) -> Target {
@@ -87,6 +91,18 @@ fn referred(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Option<B
     let key = ObjectKey::new(&PrimaryKind::Blueprint.gvk(), &primary.namespace, name);
     let blueprint: Blueprint = parse(view.get(Scope::All, &key)?).ok()?;
     Some(blueprint.spec)
+}
+
+/// The pods that tell more of the children; the store that must be read first, if that is under way. Where pods may not be
+/// watched, the children speak for themselves.
+fn related_to(children: &Objects, view: &View<'_>) -> Result<Objects, StoreId> {
+    let keys: Vec<ObjectKey> = children.0.values().filter_map(drivers::related).collect();
+    let drivers = StoreId::new("", "Pod", Scope::SparkDrivers);
+    if !keys.is_empty() && matches!(view.sync(&drivers), None | Some(Sync::Pending)) {
+        return Err(drivers);
+    }
+    let found = keys.iter().filter_map(|key| view.get(Scope::SparkDrivers, key));
+    Ok(found.map(|pod| DynamicObject::clone(pod)).collect())
 }
 
 fn unwatchable(id: &StoreId, message: &str) -> Refusal {

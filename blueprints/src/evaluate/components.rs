@@ -178,9 +178,9 @@ impl Pass<'_> {
         key: &ObjectKey,
     ) -> ComponentStatus {
         let component = &self.resolved.components[index];
-        let report = component.driver().observe(child, component.status.as_ref());
         let retry = component.retry;
         let attempt = child::attempt(child);
+        let report = self.reading(component, &mut line, child);
         if report.finished && report.health == Health::Failed && attempt < retry.limit {
             return self.retried(line, report, attempt, component);
         }
@@ -260,10 +260,16 @@ impl Pass<'_> {
         if annotation(child, names::TEMPLATE_HASH) == Some(&hash) && wished == stopped {
             return None;
         }
-        let changed = component.driver().change(&child.data, &rendered.object);
-        if annotation(child, names::TEMPLATE_HASH) != Some(&hash) && changed.effect == Effect::Replace {
-            self.delete(child, key);
-            return Some(Ok(()));
+        if annotation(child, names::TEMPLATE_HASH) != Some(&hash) {
+            let change = component.driver().change(&child.data, &rendered.object);
+            match change.effect {
+                Effect::Replace => {
+                    self.delete(child, key);
+                    return Some(Ok(()));
+                }
+                Effect::Refused => return Some(Err(change.reason)),
+                _ => {}
+            }
         }
         let mut object = self.complete(component, rendered, &hash, child::attempt(child));
         if wished == Some(true) || (wished == Some(false) && own) {
@@ -465,7 +471,7 @@ pub(super) fn has_ended(line: &ComponentStatus) -> bool {
 fn is_lost(component: &Component, prior: &ComponentStatus) -> bool {
     let unfinished = match component.lifetime {
         Lifetime::Batch => true,
-        Lifetime::Stream => false,
+        Lifetime::Stream | Lifetime::Static => false,
         Lifetime::Either => prior.health != Health::Ready,
     };
     unfinished && !prior.uid.is_empty() && !prior.latched
@@ -483,7 +489,7 @@ fn told(mut line: ComponentStatus, health: Health, reason: &str, message: impl A
 }
 
 /// What is left of `pause` since `from`; `None` once it has passed.
-fn left(from: Timestamp, pause: Duration, now: Timestamp) -> Option<Duration> {
+pub(super) fn left(from: Timestamp, pause: Duration, now: Timestamp) -> Option<Duration> {
     let passed = Duration::try_from(now.duration_since(from)).unwrap_or_default();
     pause.checked_sub(passed).filter(|d| !d.is_zero())
 }

@@ -19,6 +19,7 @@ mod components;
 mod delete;
 mod pass;
 mod prune;
+mod reading;
 mod summary;
 pub(crate) mod topics;
 

@@ -203,6 +203,6 @@ fn quoted(name: &str, what: &str, line: &ComponentStatus) -> String {
 }
 
 /// RFC 3339, to the second.
-fn rfc3339(at: Timestamp) -> String {
+pub(super) fn rfc3339(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }

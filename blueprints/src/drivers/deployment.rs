@@ -82,6 +82,10 @@ impl Component for DeploymentDriver {
         Some(object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0))
     }
 
+    fn drained(&self, child: &DynamicObject, _: Option<&StatusRules>) -> bool {
+        up_to_date(child) && count(child, &["status", "replicas"]) == 0
+    }
+
     /// Letting go is the template's own number of replicas, which the object then holds already.
     fn suspend(&self, object: &mut Value, on: bool) {
         if let (true, Some(spec)) = (on, object_at(object, &["spec"])) {

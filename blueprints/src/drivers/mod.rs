@@ -111,6 +111,11 @@ pub trait Component: Sync {
         None
     }
 
+    /// Whether a child that was stopped has come to rest, so that it may be replaced.
+    fn drained(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> bool {
+        self.observe(child, rules).health == Health::Suspended
+    }
+
     /// Stops the object by its spec, or lets it go.
     fn suspend(&self, _object: &mut Value, _on: bool) {}
 }

@@ -73,6 +73,7 @@ fn what_the_plan_says_is_what_happens() {
                 Effect::InPlace if step.reason.contains("which may change") => (&["apply"], &[]),
                 Effect::InPlace | Effect::Restart => (&["apply"], &["apply"]),
                 Effect::Replace => (&["delete", "create"], &["delete", "create"]),
+                Effect::Drain => (&["apply", "delete", "create"], &["apply", "delete", "create"]),
                 other => panic!("{other:?} is not among these edits"),
             };
             assert!(verbs.iter().all(|v| may.contains(v)), "{}", told());
@@ -81,7 +82,7 @@ fn what_the_plan_says_is_what_happens() {
             }
         }
     }
-    for effect in [Effect::Unchanged, Effect::Create, Effect::InPlace, Effect::Restart, Effect::Replace] {
+    for effect in [Effect::Unchanged, Effect::Create, Effect::InPlace, Effect::Restart, Effect::Drain, Effect::Replace] {
         assert!(seen.get(&effect).is_some_and(|n| *n > 0), "{effect:?} is never tried: {seen:?}");
     }
 }

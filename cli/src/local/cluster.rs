@@ -87,6 +87,7 @@ impl Cluster {
             children: self.children.clone(),
             served: self.served.clone(),
             refusals: self.refusals.clone(),
+            ..World::default()
         }
     }
 

@@ -88,6 +88,8 @@ pub enum Scope {
     OfFlows,
     /// Those that carry the label of a DaemonJob.
     OfDaemonJobs,
+    /// Those that carry the label of a Pipeline.
+    OfPipelines,
 }
 
 /// One store.

@@ -51,7 +51,8 @@ fn operator_rules() -> Vec<Value> {
         rule(GROUP, &["mapreducejobs/finalizers", "pipelines/finalizers"], &["update"]),
         rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["list", "watch"]),
         rule("batch", &["jobs"], &CHILD_VERBS),
-        // what a run of a JobFlow or DaemonJob was frozen from, the mutexes of flows, what came to each node
+        // revisions of Pipelines, what a run of a JobFlow or DaemonJob was frozen from, the mutexes of flows, what came to
+        // each node
         rule("apps", &["controllerrevisions"], &["get", "list", "watch", "create", "delete"]),
         rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "create", "delete"]),
         rule("", &["configmaps"], &["get", "list", "watch", "create", "patch"]),

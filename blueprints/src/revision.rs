@@ -98,12 +98,16 @@ impl Revision {
         serde_json::to_value(&*self.content).map_err(|e| Unreadable(e.to_string()))
     }
 
-    /// From `revision` and `data` of a ControllerRevision.
+    /// From `revision` and `data` of a ControllerRevision; the data may be JSON as text.
     ///
     /// # Errors
     /// Where the data is none.
     pub fn from_data(number: i64, data: &Value) -> Result<Self, Unreadable> {
-        let content = Content::deserialize(data).map_err(|e| Unreadable(e.to_string()))?;
+        let content = match data {
+            Value::String(text) => serde_json::from_str(text),
+            data => Content::deserialize(data),
+        };
+        let content: Content = content.map_err(|e| Unreadable(e.to_string()))?;
         Ok(Self { number, content: Arc::new(content) })
     }
 

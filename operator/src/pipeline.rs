@@ -13,7 +13,7 @@ use tributary_blueprints::{
     evaluate,
     object::ObjectKey,
     outline,
-    revision::{self, Content, Kept, Revision},
+    revision::{self, Kept, Revision},
     running,
     world::{Objects, Refusal, Served, Verb, World},
 };
@@ -23,13 +23,11 @@ use crate::{
     act::{Act, ActError, Target},
     caches::{Primary, PrimaryKind, Scope, StoreId, Sync, View, parse},
     controller::{Controller, Decision, Observed},
-    flows::Memo,
     queue::Queue,
 };
 
 /// The controller.
 pub struct Pipelines {
-    contents: Memo<Content>,
     claims: Mutex<Claims>,
     queue: Arc<Queue<Primary>>,
 }
@@ -60,35 +58,14 @@ fn of_kind(kind: PrimaryKind) -> StoreId {
 impl Pipelines {
     /// The controller whose Pipelines are woken through this queue.
     pub fn new(queue: Arc<Queue<Primary>>) -> Self {
-        Self { contents: Memo::default(), claims: Mutex::default(), queue }
+        Self { claims: Mutex::default(), queue }
     }
 
     /// A Pipeline with its Blueprint and revisions.
-    fn world(&self, primary: &Primary, pipeline: Pipeline, view: &View<'_>) -> World {
+    fn world(primary: &Primary, pipeline: Pipeline, view: &View<'_>) -> World {
         let blueprint = blueprint_of(&pipeline, primary, view);
-        let revisions = self.kept(&pipeline, primary, view);
+        let revisions = kept(&pipeline, primary, view);
         World { pipeline, blueprint, revisions: Some(revisions), ..World::default() }
-    }
-
-    /// The revisions; those whose content matters are read, each once.
-    fn kept(&self, pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Vec<Kept> {
-        let store = revisions();
-        let all = || view.labelled(&store, &primary.namespace, names::PIPELINE, &primary.name);
-        let needed = revision::needed(pipeline, all().filter_map(|o| o.data.get("revision")?.as_i64()));
-        let mut read = Vec::new();
-        let kept = all()
-            .filter_map(|object| {
-                Kept::of(pipeline, object, |number| {
-                    let uid = object.metadata.uid.clone().filter(|_| needed.contains(&number))?;
-                    read.push(uid.clone());
-                    let thaw = || Revision::from_data(number, object.data.get("data").unwrap_or_default());
-                    let owned = || thaw().map(|r| Arc::unwrap_or_clone(r.content));
-                    self.contents.get(primary, uid, owned).ok()
-                })
-            })
-            .collect();
-        self.contents.keep(primary, &read);
-        kept
     }
 
     /// What older Pipelines claim of what this one does; wakes those that its own claims concern.
@@ -102,7 +79,7 @@ impl Pipelines {
                     namespace: other.metadata.namespace.clone().unwrap_or_default(),
                     name: other.metadata.name.clone().unwrap_or_default(),
                 };
-                let world = self.world(&at, other, view);
+                let world = Self::world(&at, other, view);
                 let since = created(&world.pipeline);
                 claims.index.set(&called(&at), since, outlined(&world, view.served()).claims);
             }
@@ -146,7 +123,7 @@ impl Controller for Pipelines {
         if !unsynced.is_empty() {
             return Observed::NotYet(unsynced);
         }
-        let mut world = self.world(primary, pipeline, view);
+        let mut world = Self::world(primary, pipeline, view);
         let Outline { children, claims } = outlined(&world, view.served());
         let inventory = world.pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref);
         let keys: BTreeSet<ObjectKey> = children.into_iter().chain(inventory).collect();
@@ -187,10 +164,21 @@ impl Controller for Pipelines {
     }
 
     fn forget(&self, primary: &Primary) {
-        self.contents.forget(primary);
         let concerned = self.lock().index.remove(&called(primary));
         self.wake(concerned);
     }
+}
+
+/// The revisions; the content of those is read that matter.
+fn kept(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Vec<Kept> {
+    let store = revisions();
+    let all = || view.labelled(&store, &primary.namespace, names::PIPELINE, &primary.name);
+    let needed = revision::needed(pipeline, all().filter_map(|o| o.data.get("revision")?.as_i64()));
+    let content = |object: &DynamicObject, number: i64| {
+        let data = object.data.get("data").filter(|_| needed.contains(&number))?;
+        Revision::from_data(number, data).ok().map(|r| r.content)
+    };
+    all().filter_map(|object| Kept::of(pipeline, object, |number| content(object, number))).collect()
 }
 
 /// Which of the stores are not complete, and which the operator may not watch.

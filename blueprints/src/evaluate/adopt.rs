@@ -5,7 +5,6 @@ use tributary_crds::{ComponentStatus, Health, Pipeline, Reason, names};
 
 use super::child::{self, annotation};
 use super::components::told;
-use super::existing::as_applied;
 use super::pass::Pass;
 use crate::change::{self, Effect};
 use crate::object::ObjectKey;
@@ -54,10 +53,7 @@ impl Pass<'_> {
         let component = &self.resolved.components[index];
         let object = if component.is_immutable() {
             // what it has done or is doing counts as this component's
-            let mut object = as_applied(child);
-            let hash = line.template_hash.clone();
-            self.marked(component, &mut object, &hash);
-            object
+            self.bare(component, &line.template_hash)
         } else {
             let rendered = match self.rendered(component) {
                 Ok(rendered) => rendered,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tributary_crds::{ComponentStatus, Health, Reason, names};
 
 use super::child::{self, ATTEMPT, TTL, WAVE};
@@ -97,8 +97,19 @@ impl Pass<'_> {
         object
     }
 
+    /// Nothing of a child but what makes it ours: what an apply of it leaves out stays whoever's it is.
+    pub(super) fn bare(&self, component: &Component, hash: &str) -> Value {
+        let mut bare = json!({
+            "apiVersion": component.gvk.api_version(),
+            "kind": component.gvk.kind,
+            "metadata": {"name": component.child, "namespace": self.resolved.namespace},
+        });
+        self.marked(component, &mut bare, hash);
+        bare
+    }
+
     /// Makes an object this Pipeline's and this component's.
-    pub(super) fn marked(&self, component: &Component, object: &mut Value, hash: &str) {
+    fn marked(&self, component: &Component, object: &mut Value, hash: &str) {
         let mut labels = vec![
             (names::MANAGED_BY, names::MANAGER.to_owned()),
             (names::PIPELINE, self.resolved.pipeline.clone()),

@@ -158,11 +158,7 @@ impl Pass<'_> {
             if wanted != stopped && self.may_turn(index, wanted) { wanted } else { stopped }
         });
         if component.is_immutable() && wished != stopped {
-            let mut part = serde_json::json!({
-                "apiVersion": component.gvk.api_version(),
-                "kind": component.gvk.kind,
-                "metadata": {"name": component.child, "namespace": self.resolved.namespace},
-            });
+            let mut part = self.bare(component, &line.template_hash);
             driver.suspend(&mut part, wished == Some(true));
             self.apply(part, child);
             return Adjusted::Changing;

@@ -72,6 +72,8 @@ impl Pass<'_> {
             return self.refused(line, key, Verb::Delete);
         }
         line.uid = child.metadata.uid.clone().unwrap_or_default();
+        let before = self.old_lines.get(component.name.as_str()).filter(|o| o.uid == line.uid);
+        line.fields = before.map_or_else(String::new, |o| o.fields.clone());
         line.retries = counted(child::attempt(child));
         self.observed(index, line, child, key)
     }
@@ -193,11 +195,11 @@ impl Pass<'_> {
         rendered: Rendered,
         hash: &str,
     ) -> Adjusted {
-        let before = self.old_lines.get(component.name.as_str()).filter(|o| o.uid == line.uid);
-        let drift = Drift::of(&rendered.object, child, before.map_or("", |o| o.fields.as_str()));
+        let drift = Drift::of(&rendered.object, child, &line.fields);
         line.fields = drift.record;
         let Some(fields) = drift.fields else { return Adjusted::AsItIs };
         let change = change::of_object(component, &child.data, &rendered.object);
+        let before = self.old_lines.get(component.name.as_str());
         let told_before = before.is_some_and(|o| o.reason == Reason::Drifted.as_str());
         if matches!(change.effect, Effect::Replace | Effect::Drain) || drift.tried {
             let words = format!("{fields} was changed by somebody else and cannot be put right in place");

@@ -16,7 +16,9 @@ use super::{assert_settled, cluster, seeds};
 fn edited(pipeline: &Pipeline, scenario: &Scenario, rng: &mut Rng) -> Pipeline {
     let mut value = serde_json::to_value(pipeline).unwrap();
     let components = value["spec"]["blueprint"]["components"].as_array_mut().unwrap();
-    let at = rng.below(components.len() as u32) as usize;
+    let deployments = (0..components.len()).find(|at| scenario.components[scenario.order[*at]].kind == Kind::Deployment);
+    let any = rng.below(components.len() as u32) as usize;
+    let at = deployments.filter(|_| rng.chance(50)).unwrap_or(any);
     let deployment = scenario.components[scenario.order[at]].kind == Kind::Deployment;
     let template = &mut components[at]["template"];
     match (rng.below(4), deployment) {

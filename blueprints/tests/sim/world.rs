@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use tributary_blueprints::object::{ObjectKey, field};
-use tributary_blueprints::plan::Plan;
+use tributary_blueprints::plan::{Action, Plan};
 use tributary_blueprints::world::{Objects, World};
 use tributary_blueprints::revision::{self, Kept, Revision};
 use tributary_blueprints::{evaluate, expected_children, running};
@@ -144,7 +144,7 @@ impl Cluster {
             if i == cut {
                 return;
             }
-            if matches!(action, tributary_blueprints::plan::Action::Finalizers(_)) {
+            if matches!(action, Action::Finalizers(_)) {
                 if let Some(pipeline) = &self.server.state.pipeline {
                     seen.resource_version.clone_from(&pipeline.metadata.resource_version);
                 }
@@ -161,6 +161,19 @@ impl Cluster {
                 self.floor.insert("Pipeline".into(), self.history.len() - 1);
             }
         }
+    }
+
+    /// What a former leader has on its way still: nobody waits for it. Creations are left out: only their names guard them.
+    pub fn carry_out_late(&mut self, world: &World, plan: &Plan) {
+        for action in bugs::in_actions(self.bug, &plan.actions, &self.server.state) {
+            if !matches!(action, Action::Create(_)) {
+                let _ = self.server.act(&action, &world.pipeline.metadata);
+            }
+        }
+        if let Some(status) = &plan.status {
+            let _ = self.server.write_status(status, &world.pipeline.metadata);
+        }
+        self.history.push(self.server.state.clone());
     }
 
     /// One pass of the operator without faults; gives its plan.
@@ -204,8 +217,7 @@ impl Cluster {
     }
 }
 
-fn kind_of(action: &tributary_blueprints::plan::Action) -> String {
-    use tributary_blueprints::plan::Action;
+fn kind_of(action: &Action) -> String {
     match action {
         Action::Create(object) | Action::Apply { object } => object.types.as_ref().unwrap().kind.clone(),
         Action::Delete { key, .. } => key.kind.clone(),

@@ -47,6 +47,9 @@ impl Cluster {
         metadata.generation = Some(1);
         metadata.creation_timestamp = Some(Time(now));
         pipeline.status = None;
+        // it is run by hand, now
+        pipeline.spec.schedule = None;
+        pipeline.spec.time_zone = None;
         Self {
             pipeline,
             blueprint,

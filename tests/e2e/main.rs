@@ -6,6 +6,7 @@ mod crds;
 mod daemonjobs;
 mod faults;
 mod flows;
+mod life;
 mod many;
 mod same_plan;
 mod topics;

@@ -8,6 +8,7 @@ mod faults;
 mod federation;
 mod flows;
 mod heavy_spark;
+mod life;
 mod many;
 mod same_plan;
 mod topics;

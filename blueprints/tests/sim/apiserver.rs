@@ -190,6 +190,11 @@ impl Apiserver {
         annotations.extend(object.metadata.annotations.clone().unwrap_or_default());
         let labels = current.metadata.labels.get_or_insert_default();
         labels.extend(object.metadata.labels.clone().unwrap_or_default());
+        let owners = current.metadata.owner_references.get_or_insert_default();
+        for owner in object.metadata.owner_references.iter().flatten() {
+            owners.retain(|o| o.uid != owner.uid);
+            owners.push(owner.clone());
+        }
         current.metadata.resource_version = Some(version);
         if current.data.get("spec") != before.as_ref() {
             current.metadata.generation = current.metadata.generation.map(|g| g + 1);

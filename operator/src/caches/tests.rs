@@ -17,6 +17,7 @@ fn caches() -> Arc<Caches> {
         served.add(&kind.gvk(), &format!("{}s", kind.as_str().to_lowercase()), true);
     }
     served.add(&Gvk::new("batch", "v1", "Job"), "jobs", true);
+    served.add(&tributary_blueprints::revision::gvk(), "controllerrevisions", true);
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let caches = Caches::of(client, served);
     caches.want(jobs());

@@ -28,7 +28,7 @@ pub struct World {
     /// Objects that are not ours and tell more of the children: those that [`related`](crate::drivers::related) names.
     pub related: Objects,
     /// The kinds that the apiserver serves.
-    pub served: Served,
+    pub served: Arc<Served>,
     /// Writes that the apiserver refused for good, and kinds that the operator may not watch: data for the user.
     pub refusals: Vec<Refusal>,
 }

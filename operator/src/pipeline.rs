@@ -149,7 +149,7 @@ impl Controller for Pipelines {
             Err(unsynced) => return Observed::NotYet(vec![unsynced]),
         };
         world.rivals = self.rivals(primary, &world.pipeline, claims, view);
-        Observed::World(World { children, related, served: view.served().as_ref().clone(), refusals, ..world })
+        Observed::World(World { children, related, served: view.served().clone(), refusals, ..world })
     }
 
     fn target(&self, primary: &Primary, world: &World) -> Target {

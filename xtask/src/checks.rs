@@ -48,7 +48,7 @@ pub fn bench(dirs: &Dirs, name: &str, json: bool, args: &[OsString]) -> Result<(
         let mut cmd = cluster.command(binary(dirs, name)?);
         return sh::run(cmd.current_dir(&dirs.root).args(json.then_some("--json")).args(args));
     }
-    let mut cmd = Command::new("cargo");
+    let mut cmd = sh::cargo();
     cmd.args(["run", "--quiet", "--release", "--package", "tributary-benches", "--bin", name, "--"]);
     sh::run(cmd.current_dir(&dirs.root).args(json.then_some("--json")).args(args))
 }
@@ -56,7 +56,7 @@ pub fn bench(dirs: &Dirs, name: &str, json: bool, args: &[OsString]) -> Result<(
 /// A binary of the workspace, built with the same features as the tests, so that nothing is compiled twice: with a test
 /// beside it, Cargo counts what development dependencies ask for.
 fn binary(dirs: &Dirs, name: &str) -> Result<PathBuf> {
-    let mut cmd = Command::new("cargo");
+    let mut cmd = sh::cargo();
     cmd.args(["build", "--quiet", "--workspace", "--all-features", "--bin", name, "--test", "sim"]);
     sh::run(cmd.current_dir(&dirs.root))?;
     Ok(dirs.target.join("debug").join(name))

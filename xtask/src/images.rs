@@ -72,6 +72,7 @@ fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
     }
     fs::create_dir_all(to)?;
     let mut cmd = Command::new("unshare");
+    sh::forget_package(&mut cmd);
     if !rustix::process::geteuid().is_root() {
         cmd.args(["--user", "--map-root-user"]);
     }

@@ -12,6 +12,22 @@ pub fn show(cmd: &Command) -> String {
     words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
+/// Cargo, without what it told this process of xtask's own package: build scripts look at these variables, and would have
+/// everything after them built anew whenever the checkout is elsewhere, or cargo is called without xtask.
+pub fn cargo() -> Command {
+    let mut cmd = Command::new("cargo");
+    forget_package(&mut cmd);
+    cmd
+}
+
+/// Leaves out what Cargo told this process of its own package.
+pub fn forget_package(cmd: &mut Command) {
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        cmd.env_remove(name);
+    }
+}
+
 /// Runs with this process's standard streams.
 pub fn run(cmd: &mut Command) -> Result<()> {
     let status = cmd.status().with_context(|| format!("cannot start: {}", show(cmd)))?;

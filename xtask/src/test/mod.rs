@@ -178,7 +178,7 @@ fn binaries(report: &mut Report, dirs: &Dirs, targets: &[&str]) -> Vec<TestBinar
 }
 
 fn cargo(dirs: &Dirs) -> Command {
-    let mut cmd = Command::new("cargo");
+    let mut cmd = sh::cargo();
     cmd.current_dir(&dirs.root);
     cmd
 }

@@ -187,7 +187,8 @@ impl Kept {
 /// spec names.
 pub fn needed(pipeline: &Pipeline, numbers: impl IntoIterator<Item = i64>) -> Vec<i64> {
     let running = pipeline.status.as_ref().and_then(|s| s.revision);
-    let mut all: Vec<i64> = numbers.into_iter().max().into_iter().chain(running).chain(pipeline.spec.revision).collect();
+    let mut all: Vec<i64> =
+        numbers.into_iter().max().into_iter().chain(running).chain(pipeline.spec.revision).collect();
     all.sort_unstable();
     all.dedup();
     all

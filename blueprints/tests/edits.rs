@@ -126,7 +126,10 @@ fn a_look_at_the_claims_of_all_gives_those_of_older_pipelines_only_and_tells_who
     };
     let mut index = Index::default();
     assert!(index.set("apps/b", at(2), of("b", "apps", "x", "bucket/b")).is_empty());
-    assert!(index.set("apps/c", at(3), of("c", "apps", "x", "bucket/b/deep")).is_empty(), "the older one is not concerned");
+    assert!(
+        index.set("apps/c", at(3), of("c", "apps", "x", "bucket/b/deep")).is_empty(),
+        "the older one is not concerned"
+    );
     assert!(index.rivals("apps/b").is_empty());
     let names = |index: &Index, of: &str| index.rivals(of).iter().map(|c| c.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&index, "apps/c"), ["t", "out"]);
@@ -156,10 +159,16 @@ fn servers_have_one_name_everywhere() {
         p.spec.kafka.as_mut().unwrap().clusters.get_mut("default").unwrap().bootstrap_servers = servers.into();
         claims(&p, &resolved(&p))[0].resource.clone()
     };
-    let same = [("kafka.a:9092", "b"), ("kafka:9092", "a"), ("kafka.a.svc:9092", "c"), ("Kafka.a.svc.cluster.local:9092", "d")];
+    let same = [
+        ("kafka.a:9092", "b"),
+        ("kafka:9092", "a"),
+        ("kafka.a.svc:9092", "c"),
+        ("Kafka.a.svc.cluster.local:9092", "d"),
+    ];
     assert!(same.iter().all(|(s, n)| claim(s, n) == claim("kafka.a:9092", "x")));
     assert_eq!(claim("one.x:1, two.x:2", "a"), claim("two.x:2,one.x:1", "b"));
-    for (other, namespace) in [("kafka:9092", "b"), ("kafka.a:9093", "a"), ("10.0.0.1:9092", "a"), ("[::1]:9092", "a")] {
+    for (other, namespace) in [("kafka:9092", "b"), ("kafka.a:9093", "a"), ("10.0.0.1:9092", "a"), ("[::1]:9092", "a")]
+    {
         assert_ne!(claim(other, namespace), claim("kafka.a:9092", "x"));
         assert!(other.starts_with("kafka:") || claim(other, "a") == claim(other, "b"), "{other}");
     }

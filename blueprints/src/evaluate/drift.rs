@@ -76,7 +76,9 @@ fn projected(live: &Value, wanted: &Value) -> Value {
             let null = Value::Null;
             wanted.iter().map(|(k, w)| (k.clone(), projected(live.get(k).unwrap_or(&null), w))).collect()
         }
-        (Value::Array(live), Value::Array(wanted)) if !wanted.is_empty() && wanted.iter().all(|w| name(w).is_some()) => {
+        (Value::Array(live), Value::Array(wanted))
+            if !wanted.is_empty() && wanted.iter().all(|w| name(w).is_some()) =>
+        {
             let null = Value::Null;
             let of = |w: &Value| projected(live.iter().find(|l| name(l) == name(w)).unwrap_or(&null), w);
             wanted.iter().map(of).collect()
@@ -98,8 +100,10 @@ mod tests {
     use super::*;
 
     fn child(spec: &Value) -> DynamicObject {
-        serde_json::from_value(json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "labels": {"a": "b", "c": "d"}},
-            "spec": spec, "status": {"n": 1}}))
+        serde_json::from_value(
+            json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "labels": {"a": "b", "c": "d"}},
+            "spec": spec, "status": {"n": 1}}),
+        )
         .unwrap()
     }
 

@@ -92,8 +92,7 @@ impl Pass<'_> {
         if report.finished && report.health == Health::Failed && attempt < Self::limit(component, &line) {
             return self.retried(line, report, attempt, component);
         }
-        let adjusted =
-            if report.finished { Adjusted::AsItIs } else { self.adjusted(index, &mut line, child, key) };
+        let adjusted = if report.finished { Adjusted::AsItIs } else { self.adjusted(index, &mut line, child, key) };
         line.latched = report.finished && component.lifetime != Lifetime::Stream;
         line.percent = report.percent;
         let outputs = report.outputs.into_iter().filter(|(_, v)| v.to_string().len() <= MAX_OUTPUT);

@@ -2,8 +2,8 @@
 
 use tributary_crds::{BlueprintSpec, ConditionType, PipelinePhase, Reason, UpdatePolicy, Wanted, names};
 
-use super::pass::refusal;
 use super::Draft;
+use super::pass::refusal;
 use crate::object::ObjectKey;
 use crate::plan::{Action, Event};
 use crate::problem::Problem;
@@ -174,7 +174,10 @@ impl Draft<'_> {
         }
         if !there {
             let name = spec.blueprint_ref.as_ref().map_or("", |r| r.name.as_str());
-            return no(Reason::BlueprintNotFound, format!("there is no Blueprint `{name}` in this namespace; {goes_on}"));
+            return no(
+                Reason::BlueprintNotFound,
+                format!("there is no Blueprint `{name}` in this namespace; {goes_on}"),
+            );
         }
         if runs == newest {
             return Wanted::yes(ConditionType::UpToDate, Reason::AsExpected, format!("revision {runs}"));

@@ -4,7 +4,8 @@ use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tributary_crds::{
-    API_VERSION, GROUP, Health, KafkaConnection, Pipeline, PipelineTopicStatus, Provider as Wished, Reason, VERSION, names,
+    API_VERSION, GROUP, Health, KafkaConnection, Pipeline, PipelineTopicStatus, Provider as Wished, Reason, VERSION,
+    names,
 };
 
 use super::adopt::is_offered;

@@ -105,6 +105,7 @@ fn planted_defects_are_found() {
         (Bug::NoFinalizer, leaves_nothing),
         (Bug::LetGoEarly, leaves_nothing),
     ];
-    let missed: Vec<Bug> = planted.into_iter().filter(|(bug, check)| !is_caught(*bug, *check)).map(|(b, _)| b).collect();
+    let missed: Vec<Bug> =
+        planted.into_iter().filter(|(bug, check)| !is_caught(*bug, *check)).map(|(b, _)| b).collect();
     assert!(missed.is_empty(), "not found: {missed:?}");
 }

@@ -31,9 +31,12 @@ fn job() -> Value {
 
 fn deployment(app: &str) -> Value {
     let pod = json!({"containers": [{"name": "main", "image": "${parameters.image}"}]});
-    component("serve", json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2,
+    component(
+        "serve",
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2,
         "selector": {"matchLabels": {"app": app}},
-        "template": {"metadata": {"labels": {"app": app}}, "spec": pod}}}))
+        "template": {"metadata": {"labels": {"app": app}}, "spec": pod}}}),
+    )
 }
 
 impl Case {
@@ -163,7 +166,10 @@ fn what_is_too_large_for_a_revision_is_told() {
     let mut case = Case::new(json!([deployment("x")]), json!([]));
     case.image(&"x".repeat(1 << 20));
     let status = case.settle();
-    assert_eq!((status.phase, condition(&status, "UpToDate").reason.as_str()), (PipelinePhase::Failed, "RevisionTooLarge"));
+    assert_eq!(
+        (status.phase, condition(&status, "UpToDate").reason.as_str()),
+        (PipelinePhase::Failed, "RevisionTooLarge")
+    );
     assert!(case.child("Deployment").is_none() && status.message.contains("1048576"), "{}", status.message);
     case.image("b");
     assert_eq!(case.settle().phase, PipelinePhase::Running);
@@ -199,7 +205,10 @@ fn revisions_that_cannot_be_kept_are_told() {
         case.cluster.reconcile(&mut case.rng);
     }
     let status = case.status();
-    assert_eq!((status.phase, condition(&status, "Ready").reason.as_str()), (PipelinePhase::Pending, "WaitingForChildren"));
+    assert_eq!(
+        (status.phase, condition(&status, "Ready").reason.as_str()),
+        (PipelinePhase::Pending, "WaitingForChildren")
+    );
     case.cluster.server.state.objects.remove(&key);
     assert_eq!(case.settle().phase, PipelinePhase::Running);
 }
@@ -387,7 +396,11 @@ fn a_schedule_begins_runs_one_after_the_other() {
     assert!(case.child("Deployment").is_some() && case.child("Job").is_none());
     case.cluster.server.now += 50 * minute;
     case.pass();
-    assert_eq!((case.status().run, case.child("Job").is_some()), (Some(1), false), "the run is known before its children");
+    assert_eq!(
+        (case.status().run, case.child("Job").is_some()),
+        (Some(1), false),
+        "the run is known before its children"
+    );
     case.pass();
     assert_eq!(case.child("Job").unwrap().metadata.name.as_deref(), Some("p-work"));
     // it does not end, and the time comes twice
@@ -419,7 +432,8 @@ fn a_schedule_begins_runs_one_after_the_other() {
 
 #[test]
 fn a_wish_to_try_again_gives_the_failed_their_retries_anew_and_leaves_the_rest() {
-    let mut case = Case::new(json!([job(), component("fine", json!({"apiVersion": "v1", "kind": "ConfigMap"}))]), json!([]));
+    let mut case =
+        Case::new(json!([job(), component("fine", json!({"apiVersion": "v1", "kind": "ConfigMap"}))]), json!([]));
     case.edit(|spec| spec["blueprint"]["components"][0]["retry"] = json!({"limit": 1, "backoff": "1s"}));
     case.cluster.fate.insert("p-work".into(), 4);
     let status = case.settle();
@@ -427,7 +441,10 @@ fn a_wish_to_try_again_gives_the_failed_their_retries_anew_and_leaves_the_rest()
     assert_eq!((status.phase, line(&status).retries), (PipelinePhase::Failed, Some(1)));
     case.annotate(names::RETRY, "please");
     let status = case.settle();
-    assert_eq!((line(&status).health, line(&status).retries, line(&status).retried), (Health::Failed, Some(3), Some(2)));
+    assert_eq!(
+        (line(&status).health, line(&status).retries, line(&status).retried),
+        (Health::Failed, Some(3), Some(2))
+    );
     assert_eq!(case.settle(), status, "one wish, one answer");
     case.annotate(names::RETRY, "once more");
     let status = case.settle();

@@ -16,7 +16,8 @@ use super::{assert_settled, cluster, seeds};
 fn edited(pipeline: &Pipeline, scenario: &Scenario, rng: &mut Rng) -> Pipeline {
     let mut value = serde_json::to_value(pipeline).unwrap();
     let components = value["spec"]["blueprint"]["components"].as_array_mut().unwrap();
-    let deployments = (0..components.len()).find(|at| scenario.components[scenario.order[*at]].kind == Kind::Deployment);
+    let deployments =
+        (0..components.len()).find(|at| scenario.components[scenario.order[*at]].kind == Kind::Deployment);
     let any = rng.below(components.len() as u32) as usize;
     let at = deployments.filter(|_| rng.chance(50)).unwrap_or(any);
     let deployment = scenario.components[scenario.order[at]].kind == Kind::Deployment;
@@ -84,7 +85,8 @@ fn what_the_plan_says_is_what_happens() {
             }
         }
     }
-    for effect in [Effect::Unchanged, Effect::Create, Effect::InPlace, Effect::Restart, Effect::Drain, Effect::Replace] {
+    for effect in [Effect::Unchanged, Effect::Create, Effect::InPlace, Effect::Restart, Effect::Drain, Effect::Replace]
+    {
         assert!(seen.get(&effect).is_some_and(|n| *n > 0), "{effect:?} is never tried: {seen:?}");
     }
 }

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tributary_blueprints::plan::Plan;
 use tributary_blueprints::revision::Content;
 use tributary_blueprints::world::World;
-use tributary_crds::{BlueprintRef, BlueprintSpec, ComponentStatus, Health, Pipeline, PipelineStatus, UpdatePolicy, names};
+use tributary_crds::{
+    BlueprintRef, BlueprintSpec, ComponentStatus, Health, Pipeline, PipelineStatus, UpdatePolicy, names,
+};
 
 use super::bugs::Bug;
 use super::rng::Rng;
@@ -139,7 +141,9 @@ impl Life {
     fn retry(&mut self) {
         self.edits += 1;
         let wish = self.edits.to_string();
-        self.cluster.server.edit(|p| drop(p.metadata.annotations.get_or_insert_default().insert(names::RETRY.into(), wish)));
+        self.cluster
+            .server
+            .edit(|p| drop(p.metadata.annotations.get_or_insert_default().insert(names::RETRY.into(), wish)));
     }
 
     /// An edit that cannot run, which is taken back.
@@ -182,7 +186,8 @@ impl Life {
             let before: Vec<ComponentStatus> = self.status().components;
             self.retry();
             assert!(self.cluster.settle(&mut self.rng), "seed {seed} never settles: {:#?}", self.status());
-            for (was, is) in before.iter().zip(&self.status().components).filter(|(b, _)| b.health == Health::Succeeded) {
+            for (was, is) in before.iter().zip(&self.status().components).filter(|(b, _)| b.health == Health::Succeeded)
+            {
                 assert_eq!((&was.uid, was.retries), (&is.uid, is.retries), "seed {seed}: what succeeded runs again");
             }
         }
@@ -208,7 +213,8 @@ impl Life {
         let runs = kept.iter().find(|k| Some(k.number) == status.revision);
         assert_eq!(runs.and_then(|k| k.content.as_deref()), Some(&content), "seed {seed}: another revision runs");
         for component in &self.blueprint.components {
-            let Some(child) = world.children.0.iter().find(|(_, o)| label(o.metadata.labels.as_ref()) == component.name)
+            let Some(child) =
+                world.children.0.iter().find(|(_, o)| label(o.metadata.labels.as_ref()) == component.name)
             else {
                 continue;
             };

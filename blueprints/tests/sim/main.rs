@@ -23,7 +23,7 @@ use world::Cluster;
 
 /// Worlds a property is tried on; `TRIBUTARY_SIM_SEEDS` sets another number.
 fn seeds() -> u64 {
-    std::env::var("TRIBUTARY_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300)
+    std::env::var("TRIBUTARY_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200)
 }
 
 fn cluster(scenario: &Scenario) -> Cluster {
@@ -122,7 +122,11 @@ fn reaches_its_end(seed: u64, bug: Option<Bug>) {
     let passes = rng.below(60);
     trouble(&mut cluster, &scenario, &mut rng, passes);
     assert_settled(&mut cluster, &scenario, &mut rng, seed);
-    assert_eq!(creations(&cluster), scenario.creations(), "seed {seed}: created too often or too rarely\n{scenario:#?}");
+    assert_eq!(
+        creations(&cluster),
+        scenario.creations(),
+        "seed {seed}: created too often or too rarely\n{scenario:#?}"
+    );
 }
 
 #[test]

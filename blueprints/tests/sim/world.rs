@@ -6,8 +6,8 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use tributary_blueprints::object::{ObjectKey, field};
 use tributary_blueprints::plan::{Action, Plan};
-use tributary_blueprints::world::{Objects, World};
 use tributary_blueprints::revision::{self, Kept, Revision};
+use tributary_blueprints::world::{Objects, World};
 use tributary_blueprints::{evaluate, expected_children, running};
 use tributary_crds::{Pipeline, names};
 

@@ -375,6 +375,10 @@ fn replaced(component: &Component, mut step: Step) -> Step {
 fn component_gone(old: &Component) -> Step {
     let mut step = Step::new(What::Component, &old.name, Effect::Delete, "it is not in the blueprint any more");
     step.kind.clone_from(&old.gvk.kind);
+    if old.driver().holds_data() {
+        step.effect = Effect::Destructive;
+        step.data = "what it holds goes with it, unless the volume's own policy keeps it".into();
+    }
     if !old.writes.is_empty() {
         step.data = "what it has written stays".into();
     }

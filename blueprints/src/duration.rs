@@ -32,6 +32,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// Writes one, to the second, in the form that [`parse`] reads.
+pub fn show(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 3_600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -43,6 +51,9 @@ mod tests {
         assert_eq!(parse("500ms").unwrap(), Duration::from_millis(500));
         for bad in ["", "10", "s", "10 s", "1d", "-1s", "99999999999999999999s", "é"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+        for text in ["0s", "59s", "10m", "1h30m", "25h1s"] {
+            assert_eq!(show(parse(text).unwrap()), text);
         }
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 /// What an edge waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Wait {
-    /// The upstream component has begun: a stream reads a topic while a batch component fills it.
+    /// The upstream component has begun: a stream reads a topic while a batch component fills it, and what does nothing has
+    /// only to be there.
     Started,
     /// The upstream component is a stream and serves.
     Ready,

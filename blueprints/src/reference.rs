@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::drivers::Lifetime;
 use crate::expr::functions::{FUNCTIONS, MACROS};
 use crate::problem::Code;
 use crate::resolve::scope::ROOTS;
@@ -25,9 +26,10 @@ pub fn pages() -> Vec<(String, String)> {
         pages.push((file, page(&kind, &crd.spec.group, &short, schema)));
     }
     index.push_str(
-        "\nAlso: the [problems](problems.md) that a verification finds, and what [expressions](expressions.md) are made of.\n",
+        "\nAlso: the [kinds](kinds.md) that components can be, the [problems](problems.md) that a verification finds, and what [expressions](expressions.md) are made of.\n",
     );
     pages.push(("README.md".into(), index));
+    pages.push(("kinds.md".into(), kinds()));
     pages.push(("problems.md".into(), problems()));
     pages.push(("expressions.md".into(), expressions()));
     pages
@@ -150,6 +152,33 @@ fn words(schema: &Value) -> String {
 
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn kinds() -> String {
+    let mut text = format!(
+        "{NOTE}# Kinds of components\n\nAny kind can be a component's template. Those below have a driver: it tells what \
+         reads and writes are bound to, reads the child's state, and knows what it gives. Any other is read by the usual \
+         conditions (`Ready`, `Available`, `Complete`, `Failed`, ...) and `observedGeneration`; `status` rules of the component \
+         say otherwise, for these too.\n\n\
+         What ends by itself is waited for until it has succeeded, what goes on until it is ready, what is just there until it \
+         exists. A SparkApplication that is always restarted, a MapReduceJob with `continuous` and what has a schedule go on; \
+         a FlinkDeployment in batch mode ends.\n\n\
+         | kind | versions | life | outputs | suspended by |\n|---|---|---|---|---|\n"
+    );
+    for driver in crate::drivers::ALL {
+        let of = |version: &&str| crate::object::Gvk::new(driver.group(), version, "").api_version();
+        let versions: Vec<String> = driver.versions().iter().map(|v| format!("`{}`", of(v))).collect();
+        let life = match driver.lifetime(&json!({})) {
+            Lifetime::Batch => "ends",
+            Lifetime::Stream => "goes on",
+            Lifetime::Static => "is there",
+            Lifetime::Either => "either",
+        };
+        let outputs: Vec<String> = driver.outputs().iter().map(|(name, type_)| format!("`{name}` ({type_})")).collect();
+        let (kind, versions, outputs) = (driver.kind(), versions.join(", "), outputs.join(", "));
+        let _ = writeln!(text, "| {kind} | {versions} | {life} | {outputs} | {} |", driver.switch().as_str());
+    }
+    text
 }
 
 fn problems() -> String {

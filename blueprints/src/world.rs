@@ -25,8 +25,10 @@ pub struct World {
     /// Objects of the kinds that the Pipeline may have children of: those that carry its label, those that its
     /// inventory names, and those that have a name which one of its children would have.
     pub children: Objects,
+    /// Objects that are not ours and tell more of the children: those that [`related`](crate::drivers::related) names.
+    pub related: Objects,
     /// The kinds that the apiserver serves.
-    pub served: Served,
+    pub served: Arc<Served>,
     /// Writes that the apiserver refused for good, and kinds that the operator may not watch: data for the user.
     pub refusals: Vec<Refusal>,
 }

@@ -178,9 +178,15 @@ pub struct Component {
     /// What happens when it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// How long its child may be Pending or Unknown before that counts as a failure, such as `10m`: until it begins after
+    /// all, or for good where a retry is left. By default 30m for what a Spark or Flink operator has not begun with, 10m for
+    /// a state that cannot be read, and without end for other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub start_deadline: Option<String>,
     /// The resource: `apiVersion`, `kind`, and what its kind has. `${...}` is CEL in any string of it.
     pub template: Template,
-    /// How to read the status of a kind that has no driver.
+    /// How to read the child's status; of a kind with a driver, in place of what the driver reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusRules>,
 }
@@ -189,11 +195,11 @@ pub struct Component {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StatusRules {
-    /// It serves.
+    /// It serves. Where `succeeded` is not said, the component is one that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4_096))]
     pub ready: Option<String>,
-    /// It ended well.
+    /// It ended well. Where this is said, the component is one that ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4_096))]
     pub succeeded: Option<String>,

@@ -269,6 +269,9 @@ pub struct ComponentStatus {
     /// From 0 to 100, where the kind tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<i32>,
+    /// Since when its child has been in states that may not last for ever (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<String>,
     /// The run that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<i64>,

@@ -34,7 +34,10 @@ pub struct Run {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "TRIBUTARY_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
-    /// Namespace of the lease; the default is the pod's own.
+    /// Address of the admission webhook, which speaks TLS; without it there is none.
+    #[arg(long, env = "TRIBUTARY_WEBHOOK_LISTEN")]
+    pub webhook_listen: Option<SocketAddr>,
+    /// Namespace of the lease and of the webhook's Service and Secret; the default is the pod's own.
     #[arg(long, env = "POD_NAMESPACE", default_value = "tributary-system")]
     pub namespace: String,
     /// This replica's name in the lease and in events.

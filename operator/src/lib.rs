@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod queue;
 pub mod run;
 pub mod topic;
+pub mod webhook;
 
 #[cfg(test)]
 mod testing;

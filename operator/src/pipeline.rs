@@ -10,7 +10,7 @@ use kube::core::DynamicObject;
 use tributary_blueprints::{
     Outline,
     claims::{Claim, Index},
-    evaluate,
+    drivers, evaluate, kinds_of,
     object::ObjectKey,
     outline,
     revision::{self, Kept, Revision},
@@ -63,7 +63,7 @@ impl Pipelines {
 
     /// A Pipeline with its Blueprint and revisions.
     fn world(primary: &Primary, pipeline: Pipeline, view: &View<'_>) -> World {
-        let blueprint = blueprint_of(&pipeline, primary, view);
+        let blueprint = referred(&pipeline, primary, view);
         let revisions = kept(&pipeline, primary, view);
         World { pipeline, blueprint, revisions: Some(revisions), ..World::default() }
     }
@@ -124,6 +124,12 @@ impl Controller for Pipelines {
             return Observed::NotYet(unsynced);
         }
         let mut world = Self::world(primary, pipeline, view);
+        if let Some(content) = running(&world) {
+            let kinds = kinds_of(&content.blueprint);
+            if view.lacks_schemas(&kinds) {
+                return Observed::NoSchemas(kinds);
+            }
+        }
         let Outline { children, claims } = outlined(&world, view.served());
         let inventory = world.pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref);
         let keys: BTreeSet<ObjectKey> = children.into_iter().chain(inventory).collect();
@@ -138,12 +144,17 @@ impl Controller for Pipelines {
         // other primaries may carry the label of the Pipeline too, but it is no child of itself
         let others = named.chain(labelled).filter(|o| !Arc::ptr_eq(o, object));
         let children: Objects = others.filter(|o| !is_revision(o)).map(|o| DynamicObject::clone(o)).collect();
+        let related = match related_to(&children, view) {
+            Ok(related) => related,
+            Err(unsynced) => return Observed::NotYet(vec![unsynced]),
+        };
         world.rivals = self.rivals(primary, &world.pipeline, claims, view);
-        Observed::World(World { children, served: view.served().as_ref().clone(), refusals, ..world })
+        Observed::World(World { children, related, served: view.served().clone(), refusals, ..world })
     }
 
     fn target(&self, primary: &Primary, world: &World) -> Target {
-        Target::new(primary, &world.pipeline.metadata)
+        let account = world.pipeline.spec.service_account_name.as_deref().unwrap_or("default");
+        Target::new(primary, &world.pipeline.metadata).acting_as(account)
     }
 
     fn refusals<'a>(&self, world: &'a mut World) -> &'a mut Vec<Refusal> {
@@ -226,11 +237,23 @@ fn called(primary: &Primary) -> String {
     format!("{}/{}", primary.namespace, primary.name)
 }
 
-fn blueprint_of(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Option<BlueprintSpec> {
+fn referred(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Option<BlueprintSpec> {
     let name = &pipeline.spec.blueprint_ref.as_ref()?.name;
     let key = ObjectKey::new(&PrimaryKind::Blueprint.gvk(), &primary.namespace, name);
     let blueprint: Blueprint = parse(view.get(Scope::All, &key)?).ok()?;
     Some(blueprint.spec)
+}
+
+/// The pods that tell more of the children; the store that must be read first, if that is under way. Where pods may not be
+/// watched, the children speak for themselves.
+fn related_to(children: &Objects, view: &View<'_>) -> Result<Objects, StoreId> {
+    let keys: Vec<ObjectKey> = children.0.values().filter_map(drivers::related).collect();
+    let drivers = StoreId::new("", "Pod", Scope::SparkDrivers);
+    if !keys.is_empty() && matches!(view.sync(&drivers), None | Some(Sync::Pending)) {
+        return Err(drivers);
+    }
+    let found = keys.iter().filter_map(|key| view.get(Scope::SparkDrivers, key));
+    Ok(found.map(|pod| DynamicObject::clone(pod)).collect())
 }
 
 fn unwatchable(id: &StoreId, message: &str) -> Refusal {

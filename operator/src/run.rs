@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use kube::{Client, Config};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -26,6 +27,7 @@ use crate::{
     metrics::Metrics,
     pipeline::{self, Pipelines},
     topic::{Topics, kafka::Clusters},
+    webhook,
 };
 
 /// The lease that decides which replica acts.
@@ -42,8 +44,8 @@ pub enum RunError {
     /// The client cannot be made.
     #[error("the client of the apiserver: {0}")]
     Client(#[from] kube::Error),
-    /// The address of health and metrics.
-    #[error("health and metrics at {address}: {source}")]
+    /// The address of health and metrics, or of the webhook.
+    #[error("cannot listen at {address}: {source}")]
     Listen {
         /// Where.
         address: std::net::SocketAddr,
@@ -72,6 +74,13 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let address = args.listen;
     let shown = Shown { caches: caches.clone(), metrics: metrics.clone() };
     let mut server = tokio::spawn(http::serve(address, shown, stop.clone()));
+    let mut hook = match args.webhook_listen {
+        Some(address) => {
+            let served = webhook::serve(address, client.clone(), caches.clone(), args.namespace.clone(), stop.clone());
+            tokio::spawn(served)
+        }
+        None => tokio::spawn(stop.clone().cancelled_owned().map(Ok)),
+    };
 
     // a restarted pod keeps its name, and its former self may still hold the lease
     let me = format!("{}_{:08x}", args.pod_name, rand::random::<u32>());
@@ -84,12 +93,13 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let context = Arc::new(Context { caches, act, metrics });
     let listening = tokio::select! {
         () = lead(leads, &context, &args, &stop) => Ok(()),
-        ended = &mut server => ended.unwrap_or(Ok(())),
+        ended = &mut server => ended.unwrap_or(Ok(())).map_err(|e| (address, e)),
+        ended = &mut hook => ended.unwrap_or(Ok(())).map_err(|e| (args.webhook_listen.unwrap_or(address), e)),
     };
     // only when nothing is written any more may another replica begin
     retire.cancel();
     let _ = election.await;
-    listening.map_err(|source| RunError::Listen { address, source })
+    listening.map_err(|(address, source)| RunError::Listen { address, source })
 }
 
 /// Runs the controllers whenever this replica leads.

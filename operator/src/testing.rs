@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{Method, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use kube::{Client, Config};
@@ -25,6 +25,8 @@ pub struct Asked {
     pub query: String,
     /// The body, if it is JSON.
     pub body: Value,
+    /// In whose name; empty for the operator's own.
+    pub user: String,
 }
 
 type Answers = HashMap<String, Vec<(u16, Value)>>;
@@ -73,12 +75,13 @@ impl Server {
     }
 }
 
-async fn answer(State(server): State<Server>, method: Method, uri: Uri, body: Bytes) -> Response {
+async fn answer(State(server): State<Server>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let what = format!("{method} {}", uri.path());
     let asked = Asked {
         what: what.clone(),
         query: uri.query().unwrap_or_default().to_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
+        user: headers.get("impersonate-user").map(|u| u.to_str().unwrap().to_owned()).unwrap_or_default(),
     };
     server.asked.lock().unwrap().push(asked);
     let mut answers = server.answers.lock().unwrap();

@@ -7,7 +7,7 @@ use tributary_tests::kubectl::run;
 use tributary_tests::{Namespace, kubectl, root, s3};
 
 async fn namespace(name: &str) -> anyhow::Result<Namespace> {
-    let ns = Namespace::new(name).await?.with_s3_secret().await?;
+    let ns = Namespace::unadmitted(name).await?.with_s3_secret().await?;
     upload(&s3::client()?, &ns.name, &text(1, 1), 2).await?;
     Ok(ns)
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use aws_sdk_s3::Client;
 use serde_json::{Value, json};
 use tributary_tests::job::{pipeline, sigkill, signal, text, upload};
-use tributary_tests::{Namespace, kubectl, reference, s3, until};
+use tributary_tests::{Namespace, kubectl, operator, reference, s3, until};
 
 /// A running wordcount that has finished some map tasks, but not all; its workers stand still until [`MidJob::go_on`].
 struct MidJob {
@@ -109,14 +109,8 @@ async fn a_deleted_coordinator_pod_is_replaced() -> anyhow::Result<()> {
 async fn a_killed_leader_is_succeeded() -> anyhow::Result<()> {
     let mid = MidJob::start("kill-leader").await?;
     let system = Namespace { name: "tributary-system".into() };
-    let holder = |lease: &Value| lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
     let lease = system.get("lease", "tributary-operator").await?.context("the lease")?;
-    let leader = holder(&lease);
-    let pods = system.list("pods", "app.kubernetes.io/name=tributary-operator").await?;
-    let victim = pods
-        .into_iter()
-        .find(|p| p["metadata"]["name"].as_str().is_some_and(|n| leader.contains(n)))
-        .context("the leader's pod")?;
+    let victim = operator::leader().await?.1.context("the leader's pod")?;
     let name = victim["metadata"]["name"].as_str().context("name")?.to_owned();
     sigkill(&system, &victim).await?;
     // what is created now needs the new leader, or the old one come back

@@ -1,40 +1,16 @@
 //! The local run and the cluster compute the same plan for the same blueprint.
 
-use std::process::Stdio;
-
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use tokio::process::Command;
-use tributary_tests::{Namespace, root, s3};
+use tributary_tests::cli::tributary;
+use tributary_tests::{Namespace, s3};
 
 /// `tributary run -o json` of an example: the report of the run.
 async fn local(ns: &Namespace, args: &[&str], out: &std::path::Path) -> anyhow::Result<Value> {
-    let run = Command::new("cargo")
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--offline",
-            "-p",
-            "tributary-cli",
-            "--bin",
-            "tributary",
-            "--",
-            "run",
-            "-o",
-            "json",
-            "--namespace",
-            &ns.name,
-            "--out",
-        ])
-        .arg(out)
-        .args(args)
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .output()
-        .await?;
-    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    serde_json::from_slice(&run.stdout).context("the report is no JSON")
+    let out = out.to_str().context("path")?;
+    let run = tributary(&[&["run", "-o", "json", "--namespace", &ns.name, "--out", out], args].concat()).await?;
+    ensure!(run.ok, "{}", run.stderr);
+    serde_json::from_str(&run.stdout).context("the report is no JSON")
 }
 
 /// Whether `object` has all that `plan` says; the apiserver and other controllers add fields of their own.

@@ -3,12 +3,16 @@
 //! `cargo xtask test e2e` brings the cluster up and sets the environment: `KUBECONFIG`, `TRIBUTARY_S3` (URL of the S3
 //! service) and `TRIBUTARY_KAFKA` (bootstrap servers), both as pods and tests reach them.
 
+pub mod cli;
+pub mod counting;
 pub mod job;
 pub mod kafka;
 pub mod kubectl;
 pub mod namespace;
+pub mod operator;
 pub mod reference;
 pub mod s3;
+pub mod standin;
 pub mod wait;
 
 pub use kubectl::kubectl;

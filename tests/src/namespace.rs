@@ -21,7 +21,13 @@ impl Namespace {
     /// A new one whose name begins with `prefix`, with the operator installed and running.
     pub async fn new(prefix: &str) -> anyhow::Result<Self> {
         operator_is_up().await?;
-        Self::create(prefix).await
+        Self::create(prefix, json!({})).await
+    }
+
+    /// A new one that the admission webhook leaves alone, so that the controllers meet what it would have refused.
+    pub async fn unadmitted(prefix: &str) -> anyhow::Result<Self> {
+        operator_is_up().await?;
+        Self::create(prefix, json!({"tributary.dev/admission": "off"})).await
     }
 
     /// A new one, with the types installed but perhaps no operator.
@@ -29,14 +35,26 @@ impl Namespace {
         let types = root().join("crds/manifests");
         kubectl(&["apply", "--server-side", "--force-conflicts", "-f", types.to_str().context("path")?]).await?;
         kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await?;
-        Self::create(prefix).await
+        Self::create(prefix, json!({})).await
     }
 
-    async fn create(prefix: &str) -> anyhow::Result<Self> {
+    async fn create(prefix: &str, labels: Value) -> anyhow::Result<Self> {
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() % 100_000_000;
         let name = format!("{prefix}-{stamp}-{}", COUNTER.fetch_add(1, Ordering::Relaxed));
-        kubectl(&["create", "namespace", &name]).await?;
-        Ok(Self { name })
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        let out = kubectl::run(&["create", "-f", "-"], &object.to_string()).await?;
+        if !out.ok {
+            bail!("kubectl create namespace {name}: {}", out.stderr);
+        }
+        let ns = Self { name };
+        // as a new user does; without types there is no such role, which is no error
+        ns.apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "tributary-pipeline"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "tributary-pipeline"},
+            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": ns.name}],
+        }))
+        .await?;
+        Ok(ns)
     }
 
     /// kubectl within it; must succeed.

@@ -36,6 +36,11 @@ impl Dirs {
         self.cache.join("bin")
     }
 
+    /// Strimzi's CustomResourceDefinition of KafkaTopic.
+    pub fn strimzi_crd(&self) -> PathBuf {
+        self.cache.join("kafkatopic.yaml")
+    }
+
     /// The Kafka broker's and tools' jars.
     pub fn kafka_libs(&self) -> PathBuf {
         self.cache.join("kafka/libs")

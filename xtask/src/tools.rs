@@ -35,13 +35,14 @@ pub fn ensure(dirs: &Dirs) -> Result<()> {
     for tool in GO_TOOLS {
         tool.ensure(dirs).with_context(|| format!("building {}", tool.module))?;
     }
-    kafka(dirs).context("fetching Kafka")
+    jars(dirs, "kafka", &dirs.kafka_libs()).context("fetching Kafka")?;
+    strimzi(dirs).context("Strimzi's own CustomResourceDefinition")
 }
 
 /// A digest of everything that `ensure` brings, by its sources.
 pub fn digest(dirs: &Dirs) -> Result<String> {
     let stamps = GO_TOOLS.iter().map(|t| Ok(t.command(dirs)?.1)).collect::<Result<Vec<_>>>()?;
-    Ok(hex(&[stamps.join("\n").as_bytes(), kafka_stamp(dirs)?.as_bytes()]))
+    Ok(hex(&[stamps.join("\n").as_bytes(), jars_stamp(dirs, "kafka")?.as_bytes()]))
 }
 
 impl GoTool {
@@ -91,20 +92,36 @@ fn required(go_mod: &str, module: &str) -> Option<String> {
     words.find_map(|mut w| (w.next() == Some(module)).then(|| w.next())?.map(Into::into))
 }
 
-fn kafka_stamp(dirs: &Dirs) -> Result<String> {
-    let dir = dirs.cluster_sources().join("kafka");
+fn jars_stamp(dirs: &Dirs, module: &str) -> Result<String> {
+    let dir = dirs.cluster_sources().join(module);
     let read = |n: &str| fs::read(dir.join(n)).with_context(|| dir.join(n).display().to_string());
     Ok(hex(&[&read("pom.xml")?, &read("SHA256SUMS")?]))
 }
 
-fn kafka(dirs: &Dirs) -> Result<()> {
-    let (libs, stamp) = (dirs.kafka_libs(), kafka_stamp(dirs)?);
+/// Strimzi's KafkaTopic, as its own generator writes it from its own classes.
+fn strimzi(dirs: &Dirs) -> Result<()> {
+    let (libs, crd) = (dirs.cache.join("strimzi"), dirs.strimzi_crd());
+    if jars(dirs, "strimzi", &libs)? || !crd.is_file() {
+        let fresh = crd.with_extension("new");
+        let mut java = Command::new("java");
+        java.arg("-cp").arg(format!("{}/*", libs.display())).arg("io.strimzi.crdgenerator.CrdGenerator");
+        java.args(["--target-kube", "1.25+", "--crd-api-version", "v1", "--yaml"]);
+        java.arg(format!("io.strimzi.api.kafka.model.topic.KafkaTopic={}", fresh.display()));
+        sh::output(&mut java)?;
+        fs::rename(&fresh, &crd)?;
+    }
+    Ok(())
+}
+
+/// Fetches what the pom.xml of tests/cluster/<module> names, unless it is there; whether it was not.
+fn jars(dirs: &Dirs, module: &str, libs: &Path) -> Result<bool> {
+    let stamp = jars_stamp(dirs, module)?;
     let stamp_file = libs.with_extension("stamp");
     if libs.is_dir() && fs::read_to_string(&stamp_file).is_ok_and(|s| s == stamp) {
-        return Ok(());
+        return Ok(false);
     }
-    eprintln!("fetching Kafka's jars");
-    let sources = dirs.cluster_sources().join("kafka");
+    eprintln!("fetching the jars of {module}");
+    let sources = dirs.cluster_sources().join(module);
     let fresh = libs.with_extension("new");
     remove_dir(&fresh)?;
     let mut mvn = Command::new("mvn");
@@ -112,9 +129,10 @@ fn kafka(dirs: &Dirs) -> Result<()> {
     mvn.arg(format!("-Dlibs={}", fresh.display())).arg("package");
     sh::run(&mut mvn).context("Maven and a JDK, 17 or later, are needed in PATH")?;
     verify_sums(&fs::read_to_string(sources.join("SHA256SUMS"))?, &fresh)?;
-    remove_dir(&libs)?;
-    fs::rename(&fresh, &libs)?;
-    Ok(fs::write(stamp_file, stamp)?)
+    remove_dir(libs)?;
+    fs::rename(&fresh, libs)?;
+    fs::write(stamp_file, stamp)?;
+    Ok(true)
 }
 
 /// Checks that `dir` holds exactly the files of a `sha256sum` listing, with these sums.

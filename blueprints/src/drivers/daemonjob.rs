@@ -2,10 +2,10 @@
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{GROUP, Health, StatusRules, VERSION};
+use tributary_crds::{GROUP, Health, VERSION};
 
 use super::conditions::count;
-use super::{Component, Lifetime, Port, Ports, Report, jobflow, pods, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, Switch, jobflow, pods};
 use crate::expr::Type;
 
 pub(super) struct DaemonJobDriver;
@@ -45,7 +45,7 @@ impl Component for DaemonJobDriver {
         pods::wire(object, "/spec/template/spec", ports);
     }
 
-    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+    fn read(&self, child: &DynamicObject) -> Report {
         let mut report = jobflow::report(child);
         if report.health == Health::Succeeded {
             report.outputs = COUNTS.map(|name| (name.to_owned(), count(child, &["status", name]).into())).into();
@@ -57,11 +57,7 @@ impl Component for DaemonJobDriver {
         true
     }
 
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        Some(spec_suspend(object))
-    }
-
-    fn suspend(&self, object: &mut Value, on: bool) {
-        set_spec_suspend(object, on);
+    fn switch(&self) -> Switch {
+        Switch::Suspend
     }
 }

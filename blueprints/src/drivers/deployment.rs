@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::{Health, StatusRules};
 
 use super::conditions::{condition, count, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, object_at, pods};
+use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -41,7 +41,7 @@ impl Component for DeploymentDriver {
         pods::wire(object, "/spec/template/spec", ports);
     }
 
-    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+    fn read(&self, child: &DynamicObject) -> Report {
         let wanted = field(child, &["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(1);
         let of = |name| count(child, &["status", name]);
         let (updated, available) = (of("updatedReplicas"), of("availableReplicas"));
@@ -78,18 +78,11 @@ impl Component for DeploymentDriver {
         }
     }
 
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        Some(object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0))
-    }
-
     fn drained(&self, child: &DynamicObject, _: Option<&StatusRules>) -> bool {
         up_to_date(child) && count(child, &["status", "replicas"]) == 0
     }
 
-    /// Letting go is the template's own number of replicas, which the object then holds already.
-    fn suspend(&self, object: &mut Value, on: bool) {
-        if let (true, Some(spec)) = (on, object_at(object, &["spec"])) {
-            spec.insert("replicas".into(), 0.into());
-        }
+    fn switch(&self) -> Switch {
+        Switch::Replicas
     }
 }

@@ -1,13 +1,11 @@
-//! Any kind: the blueprint's rules, else the usual conventions.
+//! Any kind: the usual conventions.
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{Health, StatusRules};
+use tributary_crds::Health;
 
 use super::conditions::{Seen, condition, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
-use crate::expr::scope::OneName;
-use crate::expr::{Expression, functions};
+use super::{Component, Lifetime, Ports, Report, Switch};
 use crate::object::field;
 
 pub(super) struct Generic;
@@ -33,63 +31,16 @@ impl Component for Generic {
         Ports::Any
     }
 
-    fn wire(&self, _: &mut Value, _: &[Port<'_>]) {}
-
-    fn observe(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> Report {
-        match rules {
-            Some(rules) => by_rules(child, rules),
-            None => by_convention(child),
-        }
+    fn read(&self, child: &DynamicObject) -> Report {
+        by_convention(child)
     }
 
-    /// Only where the object itself has the field: other kinds would refuse it.
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        object.pointer("/spec/suspend").and_then(Value::as_bool).map(|_| spec_suspend(object))
-    }
-
-    fn suspend(&self, object: &mut Value, on: bool) {
-        if self.suspended(object).is_some() {
-            set_spec_suspend(object, on);
-        }
+    fn switch(&self) -> Switch {
+        Switch::SuspendIfThere
     }
 }
 
-fn by_rules(child: &DynamicObject, rules: &StatusRules) -> Report {
-    let object = serde_json::to_value(child).unwrap_or_default();
-    let scope = OneName { name: "self", value: &object };
-    let value = |rule: &Option<String>| -> Option<Value> {
-        // a field that is not there yet makes a rule not hold, as anywhere in Kubernetes
-        Expression::parse_rule(rule.as_deref()?).ok()?.evaluate(&scope).ok()
-    };
-    let holds = |rule: &Option<String>| value(rule) == Some(Value::Bool(true));
-    let message = value(&rules.message).map_or_else(String::new, |v| functions::text(&v));
-    let mut report = if holds(&rules.failed) {
-        Report::finished(Health::Failed, "", message)
-    } else if holds(&rules.succeeded) {
-        Report::finished(Health::Succeeded, "", message)
-    } else if !up_to_date(child) {
-        Report::new(Health::Progressing, "", message)
-    } else if holds(&rules.ready) {
-        Report::new(Health::Ready, "", message)
-    } else if field(child, &["status"]).is_none() {
-        Report::new(Health::Pending, "", message)
-    } else {
-        Report::new(Health::Progressing, "", message)
-    };
-    report.percent = value(&rules.progress).and_then(|v| v.as_f64()).map(|share| {
-        #[allow(clippy::cast_possible_truncation)]
-        let percent = (share.clamp(0.0, 1.0) * 100.0) as i32;
-        percent
-    });
-    for (name, rule) in &rules.outputs {
-        if let Some(output) = Expression::parse_rule(rule).ok().and_then(|e| e.evaluate(&scope).ok()) {
-            report.outputs.insert(name.clone(), output);
-        }
-    }
-    report
-}
-
-/// kstatus' order: failure, then progress, then readiness; an object without conditions is ready by being there.
+/// kstatus' order: the end, then progress, then readiness; an object without conditions is ready by being there.
 fn by_convention(child: &DynamicObject) -> Report {
     let is = |type_: &str| condition(child, type_).filter(Seen::is_true);
     let not = |type_: &str| condition(child, type_).filter(Seen::is_false);
@@ -100,14 +51,15 @@ fn by_convention(child: &DynamicObject) -> Report {
     if let Some(c) = is("Complete").or_else(|| is("Completed")).or_else(|| is("Succeeded")) {
         return Report { finished: true, ..words(Health::Succeeded, c) };
     }
-    if let Some(c) = is("Stalled") {
-        return words(Health::Failed, c);
-    }
     if let Some(c) = is("Suspended") {
         return words(Health::Suspended, c);
     }
     if !up_to_date(child) {
         return Report::new(Health::Progressing, "", "its controller has not seen the newest spec yet");
+    }
+    // until an edit
+    if let Some(c) = is("Stalled") {
+        return words(Health::Failed, c);
     }
     if let Some(c) = is("Ready").or_else(|| is("Available")) {
         return words(Health::Ready, c);

@@ -2,10 +2,10 @@
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{Health, StatusRules};
+use tributary_crds::Health;
 
 use super::conditions::{condition, count, percent, text};
-use super::{Component, Lifetime, Port, Ports, Report, pods, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -40,7 +40,7 @@ impl Component for JobDriver {
         pods::wire(object, "/spec/template/spec", ports);
     }
 
-    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+    fn read(&self, child: &DynamicObject) -> Report {
         let is = |type_: &str| condition(child, type_).filter(|c| c.is_true());
         let (active, succeeded) = (count(child, &["status", "active"]), count(child, &["status", "succeeded"]));
         let completions = field(child, &["spec", "completions"]).and_then(Value::as_i64).unwrap_or(1);
@@ -75,15 +75,11 @@ impl Component for JobDriver {
         true
     }
 
-    fn has_ttl(&self) -> bool {
-        true
+    fn ttl_field(&self) -> Option<&'static str> {
+        Some("ttlSecondsAfterFinished")
     }
 
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        Some(spec_suspend(object))
-    }
-
-    fn suspend(&self, object: &mut Value, on: bool) {
-        set_spec_suspend(object, on);
+    fn switch(&self) -> Switch {
+        Switch::Suspend
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
-use tributary_crds::{GROUP, Health, StatusRules, VERSION};
+use tributary_crds::{GROUP, Health, VERSION};
 
 use super::conditions::{condition, text, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, pods, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -52,7 +52,7 @@ impl Component for JobFlowDriver {
         pods::wire(object, "/spec/errorHandler/jobTemplate/template/spec", ports);
     }
 
-    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+    fn read(&self, child: &DynamicObject) -> Report {
         let mut report = report(child);
         if report.health == Health::Succeeded {
             let steps = field(child, &["status", "outputs"]).cloned().unwrap_or_else(|| json!({}));
@@ -66,16 +66,12 @@ impl Component for JobFlowDriver {
         true
     }
 
-    fn has_ttl(&self) -> bool {
-        true
+    fn ttl_field(&self) -> Option<&'static str> {
+        Some("ttlSecondsAfterFinished")
     }
 
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        Some(spec_suspend(object))
-    }
-
-    fn suspend(&self, object: &mut Value, on: bool) {
-        set_spec_suspend(object, on);
+    fn switch(&self) -> Switch {
+        Switch::Suspend
     }
 }
 

@@ -2,11 +2,11 @@
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{Health, StatusRules};
+use tributary_crds::Health;
 
 use super::conditions::{condition, up_to_date};
 use super::topic::kafka_name;
-use super::{Component, Lifetime, Port, Ports, Report};
+use super::{Component, Lifetime, Ports, Report};
 use crate::expr::Type;
 
 /// Driver of KafkaTopic.
@@ -44,9 +44,7 @@ impl Component for KafkaTopicDriver {
         vec![("topicName", Type::String)]
     }
 
-    fn wire(&self, _: &mut Value, _: &[Port<'_>]) {}
-
-    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+    fn read(&self, child: &DynamicObject) -> Report {
         let is = |type_: &str| condition(child, type_).filter(|c| c.is_true());
         let mut report = if is("Unmanaged").is_some() {
             Report::new(Health::Unknown, "Unmanaged", "strimzi.io/managed is false: Strimzi leaves the topic alone")

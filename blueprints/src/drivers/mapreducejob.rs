@@ -2,11 +2,10 @@
 
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
-use tributary_crds::{API_VERSION, Format, GROUP, Health, S3Connection, StatusRules, VERSION};
+use tributary_crds::{API_VERSION, Format, GROUP, Health, S3Connection, VERSION};
 
 use super::conditions::{Seen, condition, count, percent, text, up_to_date};
-use super::{Component, Direction, Lifetime, Port, Ports, Report, Target, fill, object_at};
-use super::{set_spec_suspend, spec_suspend};
+use super::{Component, Direction, Lifetime, Port, Ports, Report, Switch, Target, fill, object_at};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -75,7 +74,7 @@ impl Component for MapReduceJobDriver {
         }
     }
 
-    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+    fn read(&self, child: &DynamicObject) -> Report {
         let (reason, message) = words(child);
         let mut report = match text(child, &["status", "phase"]) {
             "Succeeded" => Report::finished(Health::Succeeded, reason, message),
@@ -99,16 +98,12 @@ impl Component for MapReduceJobDriver {
         true
     }
 
-    fn has_ttl(&self) -> bool {
-        true
+    fn ttl_field(&self) -> Option<&'static str> {
+        Some("ttlSecondsAfterFinished")
     }
 
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        Some(spec_suspend(object))
-    }
-
-    fn suspend(&self, object: &mut Value, on: bool) {
-        set_spec_suspend(object, on);
+    fn switch(&self) -> Switch {
+        Switch::Suspend
     }
 }
 

@@ -1,35 +1,58 @@
 //! Component drivers: what is known of a kind. One file a kind, one line in [`ALL`].
 //!
 //! A driver works on data alone: it completes the object that a template describes, and reads the health of the one
-//! that the apiserver holds. A kind without a driver is read by the blueprint's rules, else by the usual conventions.
+//! that the apiserver holds. A kind without a driver is read by the usual conventions. What the blueprint's own rules say
+//! of a component's status counts before either.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{Health, StatusRules, Timestamp};
+use tributary_crds::{Health, StatusRules};
 
 use crate::change::{Change, Effect};
 use crate::expr::Type;
-use crate::object::Gvk;
+use crate::object::{Gvk, ObjectKey};
 use crate::resolve::{Dataset, Topic};
 use crate::world::Served;
 
 mod conditions;
+mod configmap;
+mod cronjob;
 mod daemonjob;
+mod daemonset;
 mod deployment;
+mod flinkdeployment;
 mod generic;
 mod job;
 mod jobflow;
+mod jobset;
 mod kafkatopic;
 mod mapreducejob;
+mod patch;
+mod persistentvolumeclaim;
 mod pods;
+mod quantity;
+mod report;
+mod rules;
+mod secret;
+mod service;
+mod spark_apache;
+mod spark_kubeflow;
+mod spark_scheduled;
+mod statefulset;
+mod switch;
 mod topic;
 
 pub use kafkatopic::KafkaTopicDriver;
+pub use report::Report;
+pub use switch::Switch;
 pub use topic::TopicDriver;
 
+pub(crate) use patch::fill;
 pub(crate) use pods::variable;
+
+use patch::{object_at, says_otherwise};
 
 /// Every driver.
 pub const ALL: &[&dyn Component] = &[
@@ -40,7 +63,26 @@ pub const ALL: &[&dyn Component] = &[
     &jobflow::JobFlowDriver,
     &daemonjob::DaemonJobDriver,
     &deployment::DeploymentDriver,
+    &statefulset::StatefulSetDriver,
+    &daemonset::DaemonSetDriver,
+    &cronjob::CronJobDriver,
+    &jobset::JobSetDriver,
+    &spark_kubeflow::SparkApplicationDriver,
+    &spark_scheduled::ScheduledSparkApplicationDriver,
+    &spark_apache::SparkApplicationDriver,
+    &flinkdeployment::FlinkDeploymentDriver,
+    &persistentvolumeclaim::PersistentVolumeClaimDriver,
+    &configmap::ConfigMapDriver,
+    &secret::SecretDriver,
+    &service::ServiceDriver,
 ];
+
+/// How long a child may wait for its controller to begin with it before that counts as a failure. Long enough for a
+/// queue, since what begins after all is read as it then is.
+const START: Duration = Duration::from_secs(30 * 60);
+/// How long the state of a child may be unknown before that counts as a failure: a node that is lost comes back or is given
+/// up by then.
+const GRACE: Duration = Duration::from_secs(10 * 60);
 
 /// The driver of a kind; the generic one where it has none.
 pub fn of(group: &str, kind: &str) -> &'static dyn Component {
@@ -63,6 +105,12 @@ pub trait Component: Sync {
         served_version(served, self.group(), self.kind(), self.versions()).into_iter().collect()
     }
 
+    /// Whether it is watched only once a Pipeline has a child of it: clusters are full of objects of the kind that are
+    /// nobody's component.
+    fn on_demand(&self) -> bool {
+        false
+    }
+
     /// Whether the child ends by itself. `template` is the component's template.
     fn lifetime(&self, template: &Value) -> Lifetime;
 
@@ -79,11 +127,28 @@ pub trait Component: Sync {
         tributary_crds::names::MAX_CHILD_NAME
     }
 
-    /// Completes the object with what its ports are bound to; what the template says itself stays.
-    fn wire(&self, object: &mut Value, ports: &[Port<'_>]);
+    /// Completes the object with what its ports are bound to; what the template says itself stays. A kind that runs
+    /// nothing has no use for it: its ports only give an order.
+    fn wire(&self, _object: &mut Value, _ports: &[Port<'_>]) {}
 
     /// How the child is, from its own data.
-    fn observe(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> Report;
+    fn read(&self, child: &DynamicObject) -> Report;
+
+    /// How the child is: as the blueprint's rules say, and as the driver reads it where they say nothing.
+    fn observe(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> Report {
+        match rules {
+            Some(rules) => rules::observe(rules, child, || self.read(child)),
+            None => self.read(child),
+        }
+    }
+
+    /// An object that is not ours and tells more of the child: the pod in which its work is done.
+    fn related(&self, _child: &DynamicObject) -> Option<ObjectKey> {
+        None
+    }
+
+    /// Adds to a reading what the related object tells.
+    fn explain(&self, _report: &mut Report, _related: &DynamicObject) {}
 
     /// Whether the object is never changed: an edit deletes it and creates it anew.
     fn immutable(&self) -> bool {
@@ -100,24 +165,36 @@ pub trait Component: Sync {
         }
     }
 
-    /// Whether the kind deletes itself by `spec.ttlSecondsAfterFinished`. The operator then takes that over, since an
-    /// outcome must be known before its object goes.
-    fn has_ttl(&self) -> bool {
+    /// The field of the spec by which the kind deletes itself, in seconds after its end. The operator then takes that over,
+    /// since an outcome must be known before its object goes.
+    fn ttl_field(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether data goes for good when the object is deleted.
+    fn holds_data(&self) -> bool {
         false
     }
 
-    /// Whether an object is stopped by its spec; `None` for a kind that cannot be.
-    fn suspended(&self, _object: &Value) -> Option<bool> {
-        None
+    /// The field by which an object is stopped.
+    fn switch(&self) -> Switch {
+        Switch::None
+    }
+
+    /// Whether an object is stopped by its spec; `None` for one that cannot be.
+    fn suspended(&self, object: &Value) -> Option<bool> {
+        self.switch().is_off(object)
+    }
+
+    /// Stops an object by its spec, or lets it go. Only of those of which `suspended` is known.
+    fn suspend(&self, object: &mut Value, on: bool) {
+        self.switch().turn(object, on);
     }
 
     /// Whether a child that was stopped has come to rest, so that it may be replaced.
     fn drained(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> bool {
         self.observe(child, rules).health == Health::Suspended
     }
-
-    /// Stops the object by its spec, or lets it go.
-    fn suspend(&self, _object: &mut Value, _on: bool) {}
 }
 
 /// Whether a component ends by itself.
@@ -129,6 +206,9 @@ pub enum Lifetime {
     Stream,
     /// Not known beforehand: either will do.
     Either,
+    /// It does nothing: it is there, and makes a Pipeline neither end nor go on. What waits for it waits until it exists;
+    /// what needs something that it gives waits for that.
+    Static,
 }
 
 /// Which way a port goes.
@@ -186,35 +266,11 @@ pub enum Target<'a> {
     Dataset(&'a Dataset),
 }
 
-/// How a child is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    /// Health.
-    pub health: Health,
-    /// The child's own reason.
-    pub reason: String,
-    /// The child's own message.
-    pub message: String,
-    /// From 0 to 100, where the kind tells.
-    pub percent: Option<i32>,
-    /// Values for expressions.
-    pub outputs: BTreeMap<String, Value>,
-    /// The outcome is final: it will not change by itself.
-    pub finished: bool,
-    /// When it ended, where the child tells.
-    pub finished_at: Option<Timestamp>,
-}
-
-impl Report {
-    /// A health with the child's words.
-    pub fn new(health: Health, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { health, reason: reason.into(), message: message.into(), ..Self::default() }
-    }
-
-    /// A final outcome with the child's words.
-    pub fn finished(health: Health, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { finished: true, ..Self::new(health, reason, message) }
-    }
+/// The object that tells more of a child, where its driver knows of one.
+pub fn related(child: &DynamicObject) -> Option<ObjectKey> {
+    let types = child.types.as_ref()?;
+    let gvk = Gvk::parse(&types.api_version, &types.kind);
+    of(&gvk.group, &gvk.kind).related(child)
 }
 
 /// The best served version of a kind, of those that a driver understands.
@@ -224,50 +280,10 @@ fn served_version(served: &Served, group: &str, kind: &str, versions: &[&str]) -
     Some(Gvk::new(group, version, kind))
 }
 
-/// The kinds with a driver that are served: a Pipeline may have children of them.
+/// The kinds with a driver that are served and worth a watch before any Pipeline has a child of them.
 pub fn watched(served: &Served) -> Vec<Gvk> {
-    let mut kinds: Vec<Gvk> = ALL.iter().flat_map(|d| d.children(served)).collect();
+    let mut kinds: Vec<Gvk> = ALL.iter().filter(|d| !d.on_demand()).flat_map(|d| d.children(served)).collect();
     kinds.sort();
     kinds.dedup();
     kinds
-}
-
-/// Fills `object` with what `given` has and it has not; where both are objects, field by field.
-pub(crate) fn fill(object: &mut Value, given: Value) {
-    match (object, given) {
-        (Value::Object(object), Value::Object(given)) => {
-            for (key, value) in given {
-                match object.get_mut(&key) {
-                    Some(existing) => fill(existing, value),
-                    None => {
-                        object.insert(key, value);
-                    }
-                }
-            }
-        }
-        (object @ Value::Null, given) => *object = given,
-        _ => {}
-    }
-}
-
-/// The object at a path of fields, made where it is missing; `None` where something else stands in the way.
-fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> Option<&'a mut serde_json::Map<String, Value>> {
-    let mut current = value;
-    for name in path {
-        let object = current.as_object_mut()?;
-        current = object.entry(*name).or_insert_with(|| Value::Object(serde_json::Map::new()));
-    }
-    current.as_object_mut()
-}
-
-/// `spec.suspend` of an object; absent means false.
-fn spec_suspend(object: &Value) -> bool {
-    object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false)
-}
-
-/// Sets `spec.suspend`.
-fn set_spec_suspend(object: &mut Value, on: bool) {
-    if let Some(spec) = object_at(object, &["spec"]) {
-        spec.insert("suspend".into(), on.into());
-    }
 }

@@ -2,10 +2,10 @@
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{GROUP, Health, StatusRules, VERSION};
+use tributary_crds::{GROUP, Health, VERSION};
 
 use super::conditions::{condition, text, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, set_spec_suspend, spec_suspend};
+use super::{Component, Lifetime, Ports, Report, Switch};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -37,9 +37,7 @@ impl Component for TopicDriver {
         vec![("partitions", Type::Int), ("topicName", Type::String)]
     }
 
-    fn wire(&self, _: &mut Value, _: &[Port<'_>]) {}
-
-    fn observe(&self, child: &DynamicObject, _: Option<&StatusRules>) -> Report {
+    fn read(&self, child: &DynamicObject) -> Report {
         let ready = condition(child, "Ready");
         let mut report = if let Some(c) = condition(child, "Unmanaged").filter(|c| c.is_true()) {
             Report::new(Health::Unknown, "Unmanaged", c.message)
@@ -65,12 +63,8 @@ impl Component for TopicDriver {
         report
     }
 
-    fn suspended(&self, object: &Value) -> Option<bool> {
-        Some(spec_suspend(object))
-    }
-
-    fn suspend(&self, object: &mut Value, on: bool) {
-        set_spec_suspend(object, on);
+    fn switch(&self) -> Switch {
+        Switch::Suspend
     }
 }
 

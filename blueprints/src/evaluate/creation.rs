@@ -128,7 +128,7 @@ impl Pass<'_> {
 fn is_lost(component: &Component, prior: &ComponentStatus) -> bool {
     let unfinished = match component.lifetime {
         Lifetime::Batch => true,
-        Lifetime::Stream => false,
+        Lifetime::Stream | Lifetime::Static => false,
         Lifetime::Either => prior.health != Health::Ready,
     };
     unfinished && !prior.uid.is_empty() && !prior.latched

@@ -87,8 +87,8 @@ impl Pass<'_> {
         key: &ObjectKey,
     ) -> ComponentStatus {
         let component = &self.resolved.components[index];
-        let report = component.driver().observe(child, component.status.as_ref());
         let attempt = child::attempt(child);
+        let report = self.reading(component, &mut line, child);
         if report.finished && report.health == Health::Failed && attempt < Self::limit(component, &line) {
             return self.retried(line, report, attempt, component);
         }
@@ -174,6 +174,9 @@ impl Pass<'_> {
         if !edited && wished == stopped {
             return self.drifted(component, line, child, rendered, &hash);
         }
+        if edited && change.effect == Effect::Refused {
+            return Adjusted::Wrong(change.reason);
+        }
         if edited && matches!(change.effect, Effect::Replace | Effect::Drain) {
             return Adjusted::Replacing(self.replaced(component, line.clone(), &change, child, key));
         }
@@ -200,7 +203,7 @@ impl Pass<'_> {
         let change = change::of_object(component, &child.data, &rendered.object);
         let before = self.old_lines.get(component.name.as_str());
         let told_before = before.is_some_and(|o| o.reason == Reason::Drifted.as_str());
-        if matches!(change.effect, Effect::Replace | Effect::Drain) || drift.tried {
+        if matches!(change.effect, Effect::Replace | Effect::Drain | Effect::Refused) || drift.tried {
             let words = format!("{fields} was changed by somebody else and cannot be put right in place");
             if !told_before {
                 self.tell(true, "Drifted", &component.name, &words);

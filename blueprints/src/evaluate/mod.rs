@@ -25,6 +25,7 @@ mod drift;
 mod existing;
 mod pass;
 mod prune;
+mod reading;
 mod replace;
 mod revised;
 mod runs;

@@ -47,6 +47,10 @@ impl Analysis<'_> {
         self.rules(declared, gvk.as_ref(), path);
         let when = declared.when.as_ref().and_then(|when| self.condition(when, &format!("{path}.when"), &place));
         let retry = declared.retry.as_ref().map_or(Retry::default(), |r| self.retry(r, &format!("{path}.retry")));
+        let start_deadline = declared.start_deadline.as_ref().and_then(|text| {
+            let at = format!("{path}.startDeadline");
+            duration::parse(text).map_err(|reason| self.problems.add(Code::BadDuration, at, reason)).ok()
+        });
         let (mut uses, mut topics) = (BTreeSet::new(), self.bindings(declared, gvk.as_ref(), path));
         for reference in used.iter().chain(when.iter().flat_map(|w| w.references())) {
             match (reference.root(), reference.name()) {
@@ -72,6 +76,7 @@ impl Analysis<'_> {
             ports: declared.ports.clone(),
             when,
             retry,
+            start_deadline,
             status: declared.status.clone(),
             template,
             topics,
@@ -385,16 +390,13 @@ impl Analysis<'_> {
     }
 }
 
-/// A kind without a driver ends by itself if its rules say how, and goes on if they say only when it serves.
+/// What the rules of a component say ends by itself if they say how, and goes on if they say only when it serves; else
+/// its kind tells.
 fn lifetime_of(declared: &Declared, template: &Value, gvk: &Gvk) -> Lifetime {
-    let lifetime = drivers::of(&gvk.group, &gvk.kind).lifetime(template);
-    match (&declared.status, lifetime) {
-        (Some(rules), Lifetime::Either) => match (&rules.succeeded, &rules.ready) {
-            (Some(_), _) => Lifetime::Batch,
-            (None, Some(_)) => Lifetime::Stream,
-            (None, None) => Lifetime::Either,
-        },
-        (_, lifetime) => lifetime,
+    match &declared.status {
+        Some(rules) if rules.succeeded.is_some() => Lifetime::Batch,
+        Some(rules) if rules.ready.is_some() => Lifetime::Stream,
+        _ => drivers::of(&gvk.group, &gvk.kind).lifetime(template),
     }
 }
 

@@ -169,6 +169,7 @@ fn by_lifetime(from: &Component) -> Wait {
         Lifetime::Batch => Wait::Succeeded,
         Lifetime::Stream => Wait::Ready,
         Lifetime::Either => Wait::Either,
+        Lifetime::Static => Wait::Started,
     }
 }
 

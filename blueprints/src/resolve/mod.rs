@@ -128,6 +128,8 @@ pub struct Component {
     pub when: Option<Expression>,
     /// Retries.
     pub retry: Retry,
+    /// How long its child may wait.
+    pub start_deadline: Option<Duration>,
     /// How to read the child's status.
     pub status: Option<StatusRules>,
     /// The template, its expressions not evaluated.

@@ -48,7 +48,7 @@ pub(super) fn wired(component: &Component, resolved: &Resolved, template: Value,
     let mut object = template.clone();
     let driver = component.driver();
     driver.wire(&mut object, ports);
-    let ttl = if driver.has_ttl() { take_ttl(&mut object) } else { None };
+    let ttl = driver.ttl_field().and_then(|field| take_ttl(&mut object, field));
     if let Some(fields) = object.as_object_mut() {
         let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
         if let Some(metadata) = metadata.as_object_mut() {
@@ -59,11 +59,11 @@ pub(super) fn wired(component: &Component, resolved: &Resolved, template: Value,
     Rendered { template, object, ttl }
 }
 
-/// Takes `spec.ttlSecondsAfterFinished` out of an object, where it is a number.
-fn take_ttl(object: &mut Value) -> Option<i64> {
+/// Takes the time that it stays after its end out of an object's spec, where it is a number.
+fn take_ttl(object: &mut Value, field: &str) -> Option<i64> {
     let spec = object.get_mut("spec")?.as_object_mut()?;
-    let ttl = spec.get("ttlSecondsAfterFinished")?.as_i64()?;
-    spec.remove("ttlSecondsAfterFinished");
+    let ttl = spec.get(field)?.as_i64()?;
+    spec.remove(field);
     Some(ttl)
 }
 

@@ -94,7 +94,7 @@ impl Cluster {
         let referred = pipeline.spec.blueprint_ref.is_some();
         let blueprint = self.history[self.position["Blueprint"]].blueprint.as_deref().filter(|_| referred).cloned();
         let revisions = self.revisions(&pipeline);
-        let served = self.server.served.clone();
+        let served = self.server.served.clone().into();
         let world = World { pipeline, blueprint, revisions: Some(revisions), served, ..World::default() };
         Some(bugs::in_world(self.bug, self.with_children(world)))
     }

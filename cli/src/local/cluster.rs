@@ -88,7 +88,7 @@ impl Cluster {
             pipeline: self.pipeline.clone(),
             blueprint: self.blueprint.clone(),
             children: self.children.clone(),
-            served: self.served.clone(),
+            served: self.served.clone().into(),
             refusals: self.refusals.clone(),
             ..World::default()
         }

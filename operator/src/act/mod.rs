@@ -1,5 +1,6 @@
 //! The only place that writes to the apiserver.
 
+mod account;
 mod error;
 mod events;
 mod refused;
@@ -22,6 +23,7 @@ use tributary_blueprints::{
 };
 use tributary_crds::{Reason, names};
 
+pub use account::{Account, PIPELINE_ROLE};
 pub use error::{ActError, words};
 pub use events::Events;
 pub use refused::Refused;
@@ -46,6 +48,8 @@ pub struct Target {
     pub uid: String,
     /// Its resourceVersion.
     pub resource_version: String,
+    /// In whose name its children are created and applied; `None` is the operator's own.
+    pub account: Option<Account>,
 }
 
 impl Target {
@@ -53,7 +57,13 @@ impl Target {
     pub fn new(primary: &Primary, metadata: &ObjectMeta) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let (uid, resource_version) = (text(&metadata.uid), text(&metadata.resource_version));
-        Self { primary: primary.clone(), uid, resource_version }
+        Self { primary: primary.clone(), uid, resource_version, account: None }
+    }
+
+    /// With children that are written in the name of this ServiceAccount of its namespace.
+    pub fn acting_as(mut self, service_account: &str) -> Self {
+        self.account = Some(Account { namespace: self.primary.namespace.clone(), name: service_account.into() });
+        self
     }
 }
 
@@ -97,8 +107,8 @@ impl Act {
                 continue;
             }
             let result = match action {
-                Action::Create(object) => self.create(&target.primary, object, &scope).await,
-                Action::Apply { object } => self.apply(&target.primary, object, &scope).await,
+                Action::Create(object) => self.create(target, object, &scope).await,
+                Action::Apply { object } => self.apply(target, object, &scope).await,
                 Action::Delete { gvk, key, uid, resource_version } => {
                     self.delete(&target.primary, gvk, key, uid, resource_version.clone(), &scope).await
                 }
@@ -144,7 +154,7 @@ impl Act {
     /// # Errors
     /// What the apiserver says.
     pub async fn create_blindly(&self, object: &DynamicObject) -> Result<(), ActError> {
-        match self.post(object).await {
+        match self.post(object, None).await {
             Ok(_) => Ok(()),
             Err((_, error)) if is_already_exists(&error) => Ok(()),
             Err((key, error)) => Err(ActError::of(&key, error)),
@@ -153,21 +163,22 @@ impl Act {
 
     async fn create(
         &self,
-        by: &Primary,
+        by: &Target,
         object: &DynamicObject,
         scope: impl Fn(&ObjectKey) -> Scope,
     ) -> Result<(), ActError> {
-        match self.post(object).await {
+        let account = by.account.as_ref();
+        match self.post(object, account).await {
             Ok((key, made)) => {
-                self.await_version(by, scope(&key), &key, &made);
+                self.await_version(&by.primary, scope(&key), &key, &made);
                 Ok(())
             }
             Err((key, error)) if is_already_exists(&error) => {
                 let gvk = gvk_of(object, &key)?;
                 let there = self.timed("get", &key, self.api(&gvk, &key)?.get(&key.name)).await?;
-                self.exists(by, object, &key, scope(&key), &there)
+                self.exists(&by.primary, object, &key, scope(&key), &there)
             }
-            Err((key, error)) => Err(ActError::of(&key, error)),
+            Err((key, error)) => Err(self.refused(object, account, ActError::of(&key, error))),
         }
     }
 
@@ -191,23 +202,21 @@ impl Act {
         Err(ActError::Refused { key: key.clone(), reason: Reason::NameTaken, message })
     }
 
-    async fn post(&self, object: &DynamicObject) -> Result<(ObjectKey, DynamicObject), (ObjectKey, kube::Error)> {
+    async fn post(
+        &self,
+        object: &DynamicObject,
+        account: Option<&Account>,
+    ) -> Result<(ObjectKey, DynamicObject), (ObjectKey, kube::Error)> {
         let key = ObjectKey::of(object).unwrap_or_default();
-        let malformed = |error: kube::core::request::Error| (key.clone(), kube::Error::BuildRequest(error));
         let Some(resource) = gvk_of(object, &key).ok().and_then(|gvk| self.caches.resource(&gvk)) else {
             // the watch of the kind ends with it, and the next decision knows
             let status = kube::core::Status::failure("the kind is not served", "NotFound").with_code(404);
             return Err((key, kube::Error::Api(status.boxed())));
         };
-        let mut object = object.clone();
-        object.metadata.uid = None;
-        object.metadata.resource_version = None;
-        let body = serde_json::to_vec(&object).map_err(|e| (key.clone(), kube::Error::SerdeError(e)))?;
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        let mut request = Request::new(url(&resource, &key.namespace)).create(&params, body).map_err(malformed)?;
-        let strict = format!("{}&fieldValidation=Strict", request.uri());
-        *request.uri_mut() = strict.parse().map_err(|e| (key.clone(), kube::Error::HttpError(http::Error::from(e))))?;
-        let made = self.within("create", &key, self.client.request::<DynamicObject>(request)).await;
+        let made = match self.creation(object, &resource, &key, account) {
+            Ok(request) => self.within("create", &key, self.client.request::<DynamicObject>(request)).await,
+            Err(error) => Ok(Err(error)),
+        };
         match made {
             Ok(Ok(made)) => Ok((key, made)),
             Ok(Err(error)) => Err((key, error)),
@@ -215,21 +224,61 @@ impl Act {
         }
     }
 
+    fn creation(
+        &self,
+        object: &DynamicObject,
+        resource: &ApiResource,
+        key: &ObjectKey,
+        account: Option<&Account>,
+    ) -> kube::Result<http::Request<Vec<u8>>> {
+        let mut object = object.clone();
+        object.metadata.uid = None;
+        object.metadata.resource_version = None;
+        let body = serde_json::to_vec(&object).map_err(kube::Error::SerdeError)?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let request = Request::new(url(resource, &key.namespace)).create(&params, body);
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        let strict = format!("{}&fieldValidation=Strict", request.uri());
+        *request.uri_mut() = strict.parse().map_err(|e| kube::Error::HttpError(http::Error::from(e)))?;
+        signed(request, key, account)
+    }
+
     async fn apply(
         &self,
-        by: &Primary,
+        by: &Target,
         object: &DynamicObject,
         scope: impl Fn(&ObjectKey) -> Scope,
     ) -> Result<(), ActError> {
         let key = ObjectKey::of(object).unwrap_or_default();
-        let api = self.api(&gvk_of(object, &key)?, &key)?;
+        let gvk = gvk_of(object, &key)?;
+        let resource = self.caches.resource(&gvk).ok_or(ActError::NotServed(gvk))?;
         let params = PatchParams {
             field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::apply(FIELD_MANAGER).force()
         };
-        let written = self.timed("apply", &key, api.patch(&key.name, &params, &Patch::Apply(object))).await?;
-        self.await_version(by, scope(&key), &key, &written);
+        let account = by.account.as_ref();
+        let request = Request::new(url(&resource, &key.namespace)).patch(&key.name, &params, &Patch::Apply(object));
+        let request = request.map_err(kube::Error::BuildRequest).and_then(|r| signed(r, &key, account));
+        let request = request.map_err(|error| ActError::of(&key, error))?;
+        let written = self.timed("apply", &key, self.client.request::<DynamicObject>(request)).await;
+        let written = written.map_err(|error| self.refused(object, account, error))?;
+        self.await_version(&by.primary, scope(&key), &key, &written);
         Ok(())
+    }
+
+    /// A refusal of what an account may not do says how to let it.
+    fn refused(&self, object: &DynamicObject, account: Option<&Account>, error: ActError) -> ActError {
+        match (account, error) {
+            (Some(account), ActError::Refused { key, reason: Reason::Forbidden, mut message })
+                if account.writes(&key) && is_for_want_of_a_right(&message) =>
+            {
+                if let Some(resource) = gvk_of(object, &key).ok().and_then(|gvk| self.caches.resource(&gvk)) {
+                    message.push_str(&account.grant(&key, &resource));
+                }
+                ActError::Refused { key, reason: Reason::Forbidden, message }
+            }
+            (_, error) => error,
+        }
     }
 
     async fn delete(
@@ -334,6 +383,22 @@ fn url(resource: &ApiResource, namespace: &str) -> String {
         "" => format!("{base}/{}", resource.plural),
         _ => format!("{base}/namespaces/{namespace}/{}", resource.plural),
     }
+}
+
+/// A quota and an admission policy forbid as well.
+fn is_for_want_of_a_right(message: &str) -> bool {
+    message.contains(" cannot create resource ") || message.contains(" cannot patch resource ")
+}
+
+fn signed(
+    mut request: http::Request<Vec<u8>>,
+    key: &ObjectKey,
+    account: Option<&Account>,
+) -> kube::Result<http::Request<Vec<u8>>> {
+    if let Some(account) = account.filter(|account| account.writes(key)) {
+        account.sign(&mut request).map_err(kube::Error::HttpError)?;
+    }
+    Ok(request)
 }
 
 fn is_already_exists(error: &kube::Error) -> bool {

@@ -25,12 +25,13 @@ impl Rig {
         let (server, client) = Server::start().await;
         let mut served = Served::default();
         served.add(&Gvk::new("", "v1", "ConfigMap"), "configmaps", true);
+        served.add(&Gvk::new("apps", "v1", "ControllerRevision"), "controllerrevisions", true);
         served.add(&PrimaryKind::Pipeline.gvk(), "pipelines", true);
         let caches = Caches::of(client.clone(), served);
         let events = Events::new(client.clone(), "test".into());
         let act = Act::new(client, caches.clone(), Metrics::new(), events);
         let primary = Primary { kind: PrimaryKind::Pipeline, namespace: "ns".into(), name: "p".into() };
-        let target = Target { primary, uid: "u".into(), resource_version: "7".into() };
+        let target = Target { primary, uid: "u".into(), resource_version: "7".into(), account: None };
         Self { server, caches, act, target, refused: Refused::default() }
     }
 
@@ -66,6 +67,31 @@ async fn a_creation_is_strict_and_awaited() {
     assert!(asked[0].query.contains("fieldValidation=Strict") && asked[0].query.contains("fieldManager=tributary"));
     let (_, key) = rig.caches.unseen(&rig.target.primary).unwrap();
     assert_eq!(key.name, "a");
+}
+
+#[tokio::test]
+async fn children_are_written_in_the_name_of_the_account_and_revisions_and_deletions_are_not() {
+    let mut rig = Rig::new().await;
+    rig.target = rig.target.acting_as("runner");
+    let revisions = "/apis/apps/v1/namespaces/ns/controllerrevisions";
+    let revision = json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": "r", "namespace": "ns"}, "revision": 1});
+    let refusal = "configmaps is forbidden: User \"x\" cannot create resource \"configmaps\" in API group \"\"";
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 403, failure(403, "Forbidden", refusal));
+    rig.server.on(&format!("POST {revisions}"), 201, revision.clone());
+    rig.server.on(&format!("PATCH {CONFIG_MAPS}/a"), 200, made("a", "u1", "10"));
+    rig.server.on(&format!("DELETE {CONFIG_MAPS}/a"), 200, made("a", "u1", "10"));
+    let key = ObjectKey::new(&Gvk::new("", "v1", "ConfigMap"), "ns", "a");
+    let delete = Action::Delete { gvk: Gvk::new("", "v1", "ConfigMap"), key, uid: "u1".into(), resource_version: None };
+    let apply = Action::Apply { object: Box::new(config_map("a")) };
+    let revision = Action::Create(Box::new(serde_json::from_value(revision).unwrap()));
+    rig.act(&[create("a"), apply, revision, delete]).await.unwrap();
+    let users: Vec<String> = rig.server.asked().into_iter().map(|a| a.user).collect();
+    let runner = "system:serviceaccount:ns:runner";
+    assert_eq!(users, [runner, runner, "", ""]);
+    let told = &rig.refused.list()[0].message;
+    for words in [refusal, "--serviceaccount=ns:runner", "resources: [configmaps]"] {
+        assert!(told.contains(words), "{told}");
+    }
 }
 
 #[tokio::test]

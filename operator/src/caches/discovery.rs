@@ -14,7 +14,11 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use tributary_blueprints::world::{Served, ServedKind};
 
-use super::{Caches, watch::Pause};
+use super::{
+    Caches,
+    schemas::{self, Key, Schemas},
+    watch::Pause,
+};
 
 /// What is read of a CustomResourceDefinition: its schemas, which are most of it, are not.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -89,8 +93,6 @@ impl kube::Resource for Crd {
     }
 }
 
-type Key = (String, String);
-
 impl Crd {
     /// The kind, once the apiserver has established it.
     fn served(&self) -> Option<(Key, ServedKind)> {
@@ -117,6 +119,8 @@ struct Kinds {
     built_in: HashMap<Key, ServedKind>,
     /// By the CustomResourceDefinition's name.
     custom: HashMap<String, Option<(Key, ServedKind)>>,
+    /// Of those that somebody asked for.
+    schemas: HashMap<Key, Schemas>,
 }
 
 impl Kinds {
@@ -126,6 +130,7 @@ impl Kinds {
 
     fn remove(&mut self, crd: &str) {
         if let Some(Some((key, _))) = self.custom.remove(crd) {
+            self.schemas.remove(&key);
             // discovery may have listed it
             self.built_in.remove(&key);
         }
@@ -134,7 +139,19 @@ impl Kinds {
     fn served(&self) -> Served {
         let custom = self.custom.values().flatten().cloned();
         let built_in = self.built_in.iter().map(|(key, kind)| (key.clone(), kind.clone()));
-        Served(built_in.chain(custom).collect())
+        let mut served: Served = Served(built_in.chain(custom).collect());
+        for (key, schemas) in &self.schemas {
+            if let Some(kind) = served.0.get_mut(key) {
+                kind.schemas.clone_from(schemas);
+            }
+        }
+        served
+    }
+
+    /// The name of the CustomResourceDefinition of a kind.
+    fn definition(&self, key: &Key) -> Option<&str> {
+        let found = self.custom.iter().find(|(_, kind)| kind.as_ref().is_some_and(|(k, _)| k == key));
+        found.map(|(name, _)| name.as_str())
     }
 }
 
@@ -149,7 +166,15 @@ pub(super) async fn follow(caches: Arc<Caches>) {
     let mut kinds = Kinds::default();
     let mut listed: Option<HashMap<String, Option<(Key, ServedKind)>>> = None;
     let mut pause = Pause::default();
-    while let Some(event) = events.next().await {
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = caches.schemas_wanted.notified() => {
+                read_schemas(&caches, &mut kinds).await;
+                continue;
+            }
+        };
+        let Some(event) = event else { return };
         match event {
             Ok(Event::Init) => listed = Some(HashMap::new()),
             Ok(Event::InitApply(crd)) => {
@@ -170,6 +195,9 @@ pub(super) async fn follow(caches: Arc<Caches>) {
                 pause.reset();
                 kinds.set(&crd);
                 caches.set_served(kinds.served());
+                if crd.served().is_some_and(|(key, _)| caches.unsettle(&key)) {
+                    read_schemas(&caches, &mut kinds).await;
+                }
             }
             Ok(Event::Delete(crd)) => {
                 kinds.remove(&name(&crd));
@@ -181,6 +209,25 @@ pub(super) async fn follow(caches: Arc<Caches>) {
             }
         }
     }
+}
+
+/// Reads the schemas that are asked for. One that cannot be read now is asked for again.
+async fn read_schemas(caches: &Arc<Caches>, kinds: &mut Kinds) {
+    let mut settled = Vec::new();
+    for key in caches.asked() {
+        if let Some(definition) = kinds.definition(&key).map(str::to_owned) {
+            match schemas::read(&caches.client, &definition).await {
+                Ok(schemas) => _ = kinds.schemas.insert(key.clone(), schemas),
+                Err(error) => {
+                    tracing::warn!(definition, %error, "the schema of a kind");
+                    continue;
+                }
+            }
+        }
+        settled.push(key);
+    }
+    caches.set_served(kinds.served());
+    caches.settle(settled);
 }
 
 /// The kinds that the apiserver has by itself; tries until it answers.

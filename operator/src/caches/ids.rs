@@ -88,6 +88,8 @@ pub enum Scope {
     OfFlows,
     /// Those that carry the label of a DaemonJob.
     OfDaemonJobs,
+    /// Those that Spark labels as the pod of a driver.
+    SparkDrivers,
     /// Those that carry the label of a Pipeline.
     OfPipelines,
 }

@@ -7,6 +7,7 @@
 mod discovery;
 mod expect;
 mod ids;
+mod schemas;
 mod store;
 mod view;
 mod watch;
@@ -40,6 +41,7 @@ pub use view::View;
 
 use crate::queue::Queue;
 use expect::Expectations;
+use schemas::{Bell, Demand};
 use store::{Store, name_of, templates_of};
 
 /// The queues that events feed, one a kind.
@@ -75,6 +77,8 @@ pub struct Caches {
     inner: RwLock<Inner>,
     expectations: Mutex<Expectations>,
     queues: Queues,
+    schemas_wanted: Bell,
+    schemas_settled: Bell,
     stop: CancellationToken,
 }
 
@@ -85,6 +89,7 @@ struct Inner {
     discovered: bool,
     stores: HashMap<StoreId, Watched>,
     wanted: HashSet<StoreId>,
+    schemas: Demand,
     /// Who looked an object up when last deciding.
     mentions: HashMap<ObjectKey, HashSet<Primary>>,
     mentioned: HashMap<Primary, HashSet<ObjectKey>>,
@@ -100,7 +105,8 @@ impl Caches {
     /// soon as they are served.
     pub fn new(client: Client, always: fn(&Served) -> Vec<StoreId>, stop: CancellationToken) -> Arc<Self> {
         let (inner, expectations, queues) = (RwLock::default(), Mutex::default(), Queues::default());
-        Arc::new(Self { client, always, inner, expectations, queues, stop })
+        let (schemas_wanted, schemas_settled) = (Bell::new(), Bell::new());
+        Arc::new(Self { client, always, inner, expectations, queues, schemas_wanted, schemas_settled, stop })
     }
 
     /// Caches that know these kinds.
@@ -130,6 +136,11 @@ impl Caches {
     /// The kinds that are served.
     pub fn served(&self) -> Arc<Served> {
         self.read().served.clone()
+    }
+
+    /// An object of a wholly watched kind.
+    pub fn get(&self, id: &StoreId, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
+        self.read().stores.get(id).and_then(|watched| watched.store.get(&key.namespace, &key.name)).cloned()
     }
 
     /// How the apiserver names the kind in URLs; `None` where it does not serve it.
@@ -234,6 +245,11 @@ impl Caches {
             inner.discovered = true;
         }
         self.follow_wanted();
+        self.wake_verified();
+    }
+
+    /// Wakes whose verification depends on the kinds that are served.
+    fn wake_verified(&self) {
         self.wake_all(PrimaryKind::Pipeline);
         self.wake_all(PrimaryKind::Blueprint);
     }

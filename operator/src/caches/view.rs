@@ -1,9 +1,16 @@
 //! What `observe` sees of the caches.
 
-use std::{cell::RefCell, collections::HashSet, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use kube::core::DynamicObject;
-use tributary_blueprints::{object::ObjectKey, world::Served};
+use tributary_blueprints::{
+    object::{Gvk, ObjectKey},
+    world::Served,
+};
 use tributary_crds::names;
 
 use super::{Inner, Scope, StoreId, Sync};
@@ -26,6 +33,11 @@ impl<'a> View<'a> {
     /// The kinds that are served.
     pub fn served(&self) -> &Arc<Served> {
         &self.inner.served
+    }
+
+    /// Whether schemas of these kinds are still to be asked for.
+    pub fn lacks_schemas(&self, kinds: &BTreeSet<Gvk>) -> bool {
+        !self.inner.schemas.open(kinds, &self.inner.served).is_empty()
     }
 
     /// Whether discovery has been read.

@@ -25,6 +25,7 @@ pub(super) fn start(caches: Arc<Caches>, id: StoreId, resource: ApiResource, sto
             Scope::OfJobs => follow(labelled(names::JOB), &caches, &id, &stop).await,
             Scope::OfFlows => follow(labelled(names::FLOW), &caches, &id, &stop).await,
             Scope::OfDaemonJobs => follow(labelled(names::DAEMON_JOB), &caches, &id, &stop).await,
+            Scope::SparkDrivers => follow(labelled("spark-role=driver"), &caches, &id, &stop).await,
             Scope::OfPipelines => follow(labelled(names::PIPELINE), &caches, &id, &stop).await,
             Scope::OfJobsMetadata => {
                 let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(caches.client.clone(), &resource);

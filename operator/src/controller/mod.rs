@@ -6,6 +6,7 @@ mod memory;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -15,7 +16,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tributary_blueprints::{
-    object::ObjectKey,
+    object::{Gvk, ObjectKey},
     plan::{Event, Plan},
     world::Refusal,
 };
@@ -40,6 +41,8 @@ pub enum Observed<W> {
     Gone,
     /// The caches do not hold yet what the decision needs, these kinds among it.
     NotYet(Vec<StoreId>),
+    /// The schemas of these kinds have not been read.
+    NoSchemas(BTreeSet<Gvk>),
     /// It cannot be read; why.
     Unreadable(Target, String),
     /// All that the decision needs.
@@ -204,6 +207,10 @@ async fn reconcile<C: Controller>(
         }
         Observed::NotYet(kinds) => {
             kinds.into_iter().for_each(|kind| caches.want(kind));
+            return Ok(Outcome::NotYet);
+        }
+        Observed::NoSchemas(kinds) => {
+            caches.want_schemas(&kinds);
             return Ok(Outcome::NotYet);
         }
         Observed::Unreadable(target, message) => {

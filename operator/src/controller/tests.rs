@@ -43,7 +43,7 @@ impl Controller for Toy {
     }
 
     fn target(&self, primary: &Primary, _: &World) -> Target {
-        Target { primary: primary.clone(), uid: "u".into(), resource_version: "1".into() }
+        Target { primary: primary.clone(), uid: "u".into(), resource_version: "1".into(), account: None }
     }
 
     fn refusals<'a>(&self, world: &'a mut World) -> &'a mut Vec<Refusal> {

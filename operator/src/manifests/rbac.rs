@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tributary_crds::GROUP;
 
 use super::{NAME, labels};
-use crate::{args::Manifests, run::LEASE};
+use crate::{act::PIPELINE_ROLE, args::Manifests, run::LEASE};
 
 /// What a controller does with objects that it makes.
 const CHILD_VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
@@ -14,9 +14,10 @@ pub fn objects(args: &Manifests) -> Vec<Value> {
     let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(NAME, Some(&args.namespace))}),
         cluster_role(NAME, json!({}), operator_rules()),
-        components(),
     ];
+    objects.extend(components());
     objects.extend(component_roles());
+    objects.extend(account_policy());
     objects.push(cluster_role_binding(NAME, args));
     objects.push(cluster_role_binding("tributary-components", args));
     objects.extend(lease(args));
@@ -31,8 +32,11 @@ fn operator_rules() -> Vec<Value> {
     vec![
         rule(GROUP, &["blueprints"], &["list", "watch"]),
         rule(GROUP, &["pipelines"], &["list", "watch", "patch"]),
-        rule(GROUP, &["mapreducejobs", "topics"], &CHILD_VERBS),
-        rule(GROUP, &["daemonjobs", "jobflows"], &CHILD_VERBS),
+        rule(
+            GROUP,
+            &["daemonjobs", "jobflows", "mapreducejobs", "topics"],
+            &["get", "list", "watch", "patch", "delete"],
+        ),
         rule(GROUP, &["jobtemplates"], &["list", "watch"]),
         rule(
             GROUP,
@@ -49,8 +53,10 @@ fn operator_rules() -> Vec<Value> {
         ),
         // owner references that hold up the owner's deletion
         rule(GROUP, &["mapreducejobs/finalizers", "pipelines/finalizers"], &["update"]),
-        rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["list", "watch"]),
+        rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["get", "list", "watch"]),
         rule("batch", &["jobs"], &CHILD_VERBS),
+        // the children of a Pipeline are written in the name of its account
+        rule("", &["serviceaccounts"], &["impersonate"]),
         // revisions of Pipelines, what a run of a JobFlow or DaemonJob was frozen from, the mutexes of flows, what came to
         // each node
         rule("apps", &["controllerrevisions"], &["get", "list", "watch", "create", "delete"]),
@@ -64,25 +70,80 @@ fn operator_rules() -> Vec<Value> {
     ]
 }
 
+/// What the operator itself does with components, of whatever kind; they are made in the name of their Pipeline's account.
+const OBSERVE: [&str; 4] = ["get", "list", "watch", "delete"];
+/// What a Pipeline's account does with them.
+const WRITE: [&str; 2] = ["create", "patch"];
+
+const TO_OPERATOR: &str = "tributary.dev/aggregate-to-operator";
+const TO_PIPELINE: &str = "tributary.dev/aggregate-to-pipeline";
+
+/// The kinds of components that have a driver, our own left out. Secrets are left out too: whoever wants them as
+/// components grants them.
+const KINDS: [(&str, &[&str]); 9] = [
+    ("", &["configmaps", "persistentvolumeclaims", "services"]),
+    ("apps", &["daemonsets", "deployments", "statefulsets"]),
+    ("batch", &["cronjobs", "jobs"]),
+    ("flink.apache.org", &["flinkdeployments"]),
+    ("jobset.x-k8s.io", &["jobsets"]),
+    ("kafka.strimzi.io", &["kafkatopics"]),
+    ("networking.k8s.io", &["ingresses"]),
+    ("spark.apache.org", &["sparkapplications"]),
+    ("sparkoperator.k8s.io", &["scheduledsparkapplications", "sparkapplications"]),
+];
+const OWN_KINDS: [&str; 4] = ["daemonjobs", "jobflows", "mapreducejobs", "topics"];
+
 /// The kinds of components: whoever brings a kind adds a ClusterRole with the label.
-fn components() -> Value {
-    // without rules of its own: those are the aggregation's to write
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": metadata("tributary-components", None),
-        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {AGGREGATE: "true"}}]},
+fn components() -> [Value; 2] {
+    // without rules of their own: those are the aggregation's to write
+    [("tributary-components", TO_OPERATOR), (PIPELINE_ROLE, TO_PIPELINE)].map(|(name, label)| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata(name, None),
+            "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]},
+        })
     })
 }
 
-const AGGREGATE: &str = "tributary.dev/aggregate-to-operator";
+fn component_roles() -> [Value; 2] {
+    let rules = |verbs: &[&str]| KINDS.iter().map(|(group, kinds)| rule(group, kinds, verbs)).collect::<Vec<_>>();
+    let mut write = rules(&WRITE);
+    write.push(rule(GROUP, &OWN_KINDS, &WRITE));
+    [
+        cluster_role("tributary-components-observe", json!({TO_OPERATOR: "true"}), rules(&OBSERVE)),
+        cluster_role("tributary-components-write", json!({TO_PIPELINE: "true"}), write),
+    ]
+}
 
-fn component_roles() -> Vec<Value> {
-    let role = |name: &str, group: &str, resource: &str| {
-        cluster_role(name, json!({AGGREGATE: "true"}), vec![rule(group, &[resource], &CHILD_VERBS)])
-    };
-    vec![
-        role("tributary-component-deployments", "apps", "deployments"),
-        role("tributary-component-kafkatopics", "kafka.strimzi.io", "kafkatopics"),
+/// Whoever names a ServiceAccount in a Pipeline must be allowed to `use` it, and so must whoever changes that Pipeline.
+fn account_policy() -> [Value; 2] {
+    let name = "tributary-service-accounts";
+    let api = "admissionregistration.k8s.io/v1";
+    let account = "object.spec.serviceAccountName";
+    [
+        json!({"apiVersion": api, "kind": "ValidatingAdmissionPolicy", "metadata": metadata(name, None), "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "operations": ["CREATE", "UPDATE"],
+                "resources": ["pipelines"],
+            }]},
+            "matchConditions": [
+                {"name": "named", "expression": format!("has({account}) && {account} != 'default'")},
+                {"name": "changed", "expression": "oldObject == null || object.spec != oldObject.spec"},
+            ],
+            "validations": [{
+                "expression": format!(
+                    "authorizer.group('').resource('serviceaccounts').namespace(object.metadata.namespace).name({account})\
+                     .check('use').allowed()"
+                ),
+                "messageExpression": format!(
+                    "'spec.serviceAccountName: ' + request.userInfo.username + ' may not use the ServiceAccount ' + {account} + \
+                     ': that takes the verb use on serviceaccounts'"
+                ),
+                "reason": "Forbidden",
+            }],
+        }}),
+        json!({"apiVersion": api, "kind": "ValidatingAdmissionPolicyBinding", "metadata": metadata(name, None),
+            "spec": {"policyName": name, "validationActions": ["Deny"]}}),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NAME, labels};
+use super::{NAME, labels, webhook};
 use crate::args::Manifests;
 
 const PORT: u16 = 8080;
@@ -45,12 +45,15 @@ fn pod(args: &Manifests) -> Value {
             "name": "operator",
             "image": args.image_operator,
             "imagePullPolicy": "IfNotPresent",
-            "args": ["run", format!("--engine-image={}", args.image_engine), format!("--listen=0.0.0.0:{PORT}")],
+            "args": [
+                "run", format!("--engine-image={}", args.image_engine), format!("--listen=0.0.0.0:{PORT}"),
+                format!("--webhook-listen=0.0.0.0:{}", webhook::PORT),
+            ],
             "env": [
                 {"name": "POD_NAME", "valueFrom": from("metadata.name")},
                 {"name": "POD_NAMESPACE", "valueFrom": from("metadata.namespace")},
             ],
-            "ports": [{"name": "http", "containerPort": PORT}],
+            "ports": [{"name": "http", "containerPort": PORT}, {"name": "webhook", "containerPort": webhook::PORT}],
             "livenessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
             "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5},
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},

@@ -1,8 +1,8 @@
 //! The cluster as the benchmark uses it, and what the operator says of itself.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
-use tributary_tests::{Namespace, kubectl, kubectl::run};
+use tributary_tests::{Namespace, kubectl, kubectl::run, operator};
 
 use super::objects;
 
@@ -23,12 +23,6 @@ pub async fn create(ns: &Namespace, objects: Vec<Value>, processes: usize) -> an
     Ok(())
 }
 
-/// How many objects of a kind there are with this field.
-pub async fn count(ns: &Namespace, kind: &str, field: &str) -> anyhow::Result<usize> {
-    let out = ns.kubectl(&["get", kind, "--field-selector", field, "-o", "name"]).await?;
-    Ok(out.lines().count())
-}
-
 /// Makes fake nodes.
 pub async fn make_nodes(names: impl Iterator<Item = String>) -> anyhow::Result<()> {
     let items: Vec<Value> = names.map(|name| objects::node(&name)).collect();
@@ -44,46 +38,6 @@ pub async fn remove_nodes(names: impl Iterator<Item = String>) -> anyhow::Result
     let mut args = vec!["delete", "node", "--wait=false", "--ignore-not-found"];
     args.extend(names.iter().map(String::as_str));
     kubectl(&args).await.map(drop)
-}
-
-/// Counters of the operator.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Operator {
-    writes: f64,
-}
-
-impl Operator {
-    /// As they stand, all replicas together.
-    pub async fn now() -> anyhow::Result<Self> {
-        let pods = kubectl::json(&[
-            "-n",
-            "tributary-system",
-            "get",
-            "pods",
-            "-l",
-            "app.kubernetes.io/name=tributary-operator",
-        ])
-        .await?;
-        let mut writes = 0.0;
-        for pod in pods["items"].as_array().into_iter().flatten() {
-            let name = pod["metadata"]["name"].as_str().context("a pod's name")?;
-            let path = format!("/api/v1/namespaces/tributary-system/pods/{name}:8080/proxy/metrics");
-            let text = kubectl(&["get", "--raw", &path]).await?;
-            let lines = text.lines().filter(|l| l.starts_with("tributary_writes_total{"));
-            writes += lines.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>();
-        }
-        Ok(Self { writes })
-    }
-}
-
-/// Resident memory of the largest operator process of this machine, in units of 10^6 bytes; 0 where none is here.
-fn rss_mb() -> f64 {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let statuses = processes.filter_map(|p| std::fs::read_to_string(p.path().join("status")).ok());
-    let ours = statuses.filter(|s| s.lines().next().is_some_and(|l| l.contains("tributary-opera")));
-    let field =
-        |s: &str| s.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
-    ours.filter_map(|s| field(&s)).fold(0.0, f64::max) * 1_024.0 / 1e6
 }
 
 /// What a part has come to.
@@ -103,16 +57,16 @@ pub struct Figures {
 
 impl Figures {
     /// From latencies in seconds.
-    pub async fn of(mut latencies: Vec<f64>, before: &Operator, steps: usize, seconds: f64) -> anyhow::Result<Self> {
+    pub async fn of(mut latencies: Vec<f64>, before: f64, steps: usize, seconds: f64) -> anyhow::Result<Self> {
         ensure!(!latencies.is_empty(), "no latency was seen");
         latencies.sort_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] * 1e3;
-        let writes = Operator::now().await?.writes - before.writes;
+        let writes = operator::writes().await? - before;
         Ok(Self {
             p50_ms: at(0.5),
             p99_ms: at(0.99),
             writes_per_step: writes / steps as f64,
-            rss_mb: rss_mb(),
+            rss_mb: operator::rss_mb(),
             seconds,
         })
     }

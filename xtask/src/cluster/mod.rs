@@ -1,6 +1,6 @@
 //! The cluster that tests run on: our own in a network namespace, or the one that TRIBUTARY_KUBECONFIG names.
 
-mod backing;
+pub mod backing;
 mod clean;
 mod diagnose;
 mod named;
@@ -106,6 +106,7 @@ impl Cluster {
         let paths = std::iter::once(dirs.bin()).chain(env::split_paths(&path).filter(|p| *p != dirs.bin()));
         env.push(("PATH", env::join_paths(paths).unwrap_or(path)));
         env.push(("TRIBUTARY_KAFKA_LIBS", dirs.kafka_libs().into()));
+        env.push(("TRIBUTARY_STRIMZI_CRD", dirs.strimzi_crd().into()));
         env.extend(crate::images::env(dirs, self.image_prefix().as_deref()));
         env
     }

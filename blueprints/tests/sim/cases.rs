@@ -15,21 +15,21 @@ use super::apiserver::{Apiserver, NAMESPACE};
 use super::rng::Rng;
 use super::world::Cluster;
 
-struct Case {
-    cluster: Cluster,
-    rng: Rng,
+pub struct Case {
+    pub cluster: Cluster,
+    pub rng: Rng,
 }
 
 fn component(name: &str, template: Value) -> Value {
     json!({"name": name, "template": template})
 }
 
-fn job() -> Value {
+pub fn job() -> Value {
     let pod = json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": "${parameters.image}"}]});
     component("work", json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": pod}}}))
 }
 
-fn deployment(app: &str) -> Value {
+pub fn deployment(app: &str) -> Value {
     let pod = json!({"containers": [{"name": "main", "image": "${parameters.image}"}]});
     component(
         "serve",
@@ -40,7 +40,7 @@ fn deployment(app: &str) -> Value {
 }
 
 impl Case {
-    fn new(components: Value, topics: Value) -> Self {
+    pub fn new(components: Value, topics: Value) -> Self {
         let pipeline: Pipeline = serde_json::from_value(json!({
             "metadata": {"name": "p", "namespace": NAMESPACE},
             "spec": {
@@ -55,7 +55,7 @@ impl Case {
         Self { cluster: Cluster::new(Apiserver::new(pipeline), BTreeMap::new()), rng: Rng::new(1) }
     }
 
-    fn settle(&mut self) -> PipelineStatus {
+    pub fn settle(&mut self) -> PipelineStatus {
         assert!(self.cluster.settle(&mut self.rng), "{:#?}", self.status());
         self.status()
     }
@@ -88,7 +88,7 @@ impl Case {
         self.cluster.server.edit(|p| drop(p.metadata.annotations.get_or_insert_default().insert(name, value)));
     }
 
-    fn child(&self, kind: &str) -> Option<&DynamicObject> {
+    pub fn child(&self, kind: &str) -> Option<&DynamicObject> {
         self.cluster.server.state.objects.iter().find(|(k, _)| k.kind == kind).map(|(_, o)| &**o)
     }
 
@@ -96,7 +96,7 @@ impl Case {
         self.child(kind).unwrap().data["spec"]["template"]["spec"]["containers"][0]["image"].clone()
     }
 
-    fn put(&mut self, mut object: Value) -> ObjectKey {
+    pub fn put(&mut self, mut object: Value) -> ObjectKey {
         object["metadata"]["namespace"] = NAMESPACE.into();
         object["metadata"]["uid"] = "foreign".into();
         object["metadata"]["resourceVersion"] = "0".into();
@@ -299,60 +299,6 @@ fn what_kafka_cannot_do_is_told_and_not_tried() {
     assert!(status.message.contains("it has 4, not 2"), "{}", status.message);
     case.edit(|spec| spec["blueprint"]["topics"] = topic(4));
     assert_eq!(case.settle().phase, PipelinePhase::Running);
-}
-
-#[test]
-fn an_object_is_adopted_only_where_it_says_so() {
-    let foreign = |app: &str, marks: Value| {
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "p-serve", "annotations": marks},
-            "spec": {"replicas": 1, "paused": false, "selector": {"matchLabels": {"app": app}}}})
-    };
-    let offered = || json!({names::ADOPT_BY: "p"});
-    for (object, words) in [
-        (foreign("x", json!({})), "tributary.dev/adopt-by=p"),
-        (foreign("x", json!({names::ADOPT_BY: "q"})), "tributary.dev/adopt-by=p"),
-        (foreign("x", json!({names::ADOPT_BY: "elsewhere/p"})), "tributary.dev/adopt-by=p"),
-        (foreign("z", offered()), "would have to be replaced"),
-    ] {
-        let mut case = Case::new(json!([deployment("x")]), json!([]));
-        let key = case.put(object.clone());
-        let status = case.settle();
-        assert_eq!((status.phase, status.components[0].reason.as_str()), (PipelinePhase::Failed, "NameTaken"));
-        assert!(status.message.contains(words), "{}", status.message);
-        assert_eq!(case.cluster.server.state.objects[&key].data["spec"], object["spec"]);
-    }
-    let mut case = Case::new(json!([deployment("x")]), json!([]));
-    let mut owned = foreign("x", offered());
-    owned["metadata"]["ownerReferences"] =
-        json!([{"apiVersion": "a/v1", "kind": "Shop", "name": "s", "uid": "u", "controller": true}]);
-    case.put(owned);
-    assert!(case.settle().message.contains("Shop s controls it"));
-
-    let mut case = Case::new(json!([deployment("x")]), json!([]));
-    let key = case.put(foreign("x", offered()));
-    let status = case.settle();
-    assert_eq!(status.phase, PipelinePhase::Running, "{status:#?}");
-    let adopted = &case.cluster.server.state.objects[&key];
-    assert_eq!(adopted.metadata.uid.as_deref(), Some("foreign"), "it is the same object");
-    assert_eq!((&adopted.data["spec"]["replicas"], &adopted.data["spec"]["paused"]), (&json!(2), &json!(false)));
-    case.cluster.server.delete_pipeline();
-    case.cluster.settle(&mut case.rng);
-    assert!(case.child("Deployment").is_none(), "it goes with its new owner");
-}
-
-#[test]
-fn a_finished_job_and_a_topic_are_adopted_as_they_are() {
-    let mut case = Case::new(json!([job()]), json!([{"name": "t", "partitions": 3}]));
-    let done = json!({"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 1});
-    case.put(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "p-work",
-        "annotations": {names::ADOPT_BY: "p"}}, "spec": {"template": {"a": "b"}}, "status": done}));
-    case.put(json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Topic", "metadata": {"name": "p-t",
-        "annotations": {names::ADOPT_BY: "p"}}, "spec": {"topicName": "apps.p.t", "partitions": 2}}));
-    let status = case.settle();
-    assert_eq!((status.phase, status.components[0].uid.as_str()), (PipelinePhase::Succeeded, "foreign"));
-    assert_eq!(case.child("Job").unwrap().data["spec"], json!({"template": {"a": "b"}}));
-    assert_eq!(case.child("Topic").unwrap().data["spec"]["partitions"], 3);
-    assert_eq!(case.cluster.server.created.iter().filter(|k| k.kind != "ControllerRevision").count(), 0);
 }
 
 #[test]

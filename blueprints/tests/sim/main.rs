@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adoption;
 mod apiserver;
 mod bugs;
 mod cases;
@@ -23,7 +24,7 @@ use world::Cluster;
 
 /// Worlds a property is tried on; `TRIBUTARY_SIM_SEEDS` sets another number.
 fn seeds() -> u64 {
-    std::env::var("TRIBUTARY_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300)
+    std::env::var("TRIBUTARY_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200)
 }
 
 fn cluster(scenario: &Scenario) -> Cluster {

@@ -101,7 +101,13 @@ impl Cluster {
         let gvk = kind_of(component);
         let mut world = World { pipeline, ..World::default() };
         world.served.add(&gvk, "children", true);
-        Self { world, now: "2026-01-01T00:00:00Z".parse().unwrap(), created: 0, applied: Value::Null, defaults: defaults.clone() }
+        Self {
+            world,
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            created: 0,
+            applied: Value::Null,
+            defaults: defaults.clone(),
+        }
     }
 
     fn child(&self) -> Option<(&ObjectKey, &DynamicObject)> {

@@ -25,7 +25,7 @@ pub enum Effect {
     InPlace,
     /// It is changed, and its pods are replaced one after the other.
     Restart,
-    /// It is stopped where it can go on later.
+    /// It is stopped, so that what it works on is finished, and then replaced.
     Drain,
     /// It is deleted and made anew.
     Replace,
@@ -37,6 +37,12 @@ pub enum Effect {
     Destructive,
     /// It cannot be done; the Pipeline fails until the edit is taken back.
     Refused,
+}
+
+impl std::fmt::Display for Effect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Effect {
@@ -131,6 +137,19 @@ impl Step {
     }
 }
 
+/// What an edit of a component's object comes to: the one decision behind [`changes`] and `evaluate`. What goes on and
+/// can be stopped is drained before it is replaced.
+pub(crate) fn of_object(component: &Component, old: &Value, new: &Value) -> Change {
+    let change = if component.is_immutable() {
+        let why = if component.lifetime == Lifetime::Batch { "what ends by itself" } else { "this kind" };
+        Change::new(Effect::Replace, format!("{why} is never changed, but made anew"))
+    } else {
+        component.driver().change(old, new)
+    };
+    let goes_on = component.lifetime == Lifetime::Stream && component.driver().suspended(old).is_some();
+    if change.effect == Effect::Replace && goes_on { Change { effect: Effect::Drain, ..change } } else { change }
+}
+
 /// What becomes of everything when `new` takes the place of `old`; without an `old`, all is made. Topics first, then
 /// datasets, then components in the order in which they begin; what goes last.
 pub fn changes(old: Option<&Resolved>, new: &Resolved) -> Vec<Step> {
@@ -170,7 +189,8 @@ fn follow(step: &mut Step, component: &Component, moved: &BTreeSet<&str>) {
     }
 }
 
-fn topic(old: Option<&Topic>, new: &Topic) -> Step {
+/// What an edit of a topic comes to.
+pub(crate) fn topic(old: Option<&Topic>, new: &Topic) -> Step {
     let step = |effect, reason: &str| Step::new(What::Topic, &new.name, effect, reason);
     let Some(old) = old else {
         return if new.existing {
@@ -315,16 +335,18 @@ fn component(old: Option<&Component>, component: &Component, before: &Resolved, 
     let (was, is) = (before.settled_object(old), after.settled_object(component));
     let mut fields = Vec::new();
     differences(&was, &is, "", &mut fields);
-    let change = if component.is_immutable() {
-        let why = if component.lifetime == Lifetime::Batch { "what ends by itself" } else { "this kind" };
-        Change::new(Effect::Replace, format!("{why} is never changed, but made anew"))
-    } else {
-        component.driver().change(&was, &is)
-    };
+    let change = of_object(component, &was, &is);
     let mut found = step(change.effect, &change.reason);
     found.fields = fields;
     match change.effect {
         Effect::Replace => replaced(component, found),
+        Effect::Drain => {
+            found.state = "what it works on is finished before it is replaced".into();
+            if !component.reads.is_empty() {
+                found.offsets = "kept by its consumer group, where it has one".into();
+            }
+            found
+        }
         Effect::Restart if !component.reads.is_empty() => {
             found.offsets = "kept by its consumer group, where it has one".into();
             found.state = "what its pods hold in memory is lost".into();
@@ -364,7 +386,7 @@ fn component_gone(old: &Component) -> Step {
 }
 
 /// The paths of the fields in which two values differ, up to ten.
-fn differences(old: &Value, new: &Value, path: &str, found: &mut Vec<String>) {
+pub(crate) fn differences(old: &Value, new: &Value, path: &str, found: &mut Vec<String>) {
     const MOST: usize = 10;
     if old == new || found.len() >= MOST {
         return;

@@ -19,12 +19,13 @@ pub mod records;
 pub mod reference;
 pub mod resolve;
 pub mod revision;
+pub mod schedule;
 mod topicconfig;
 pub mod verify;
 pub mod world;
 
 pub use change::changes;
 pub use drivers::watched;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, running};
 pub use problem::{Code, Origin, Problem};
-pub use resolve::{Resolved, blueprint_of, expected_children, kinds_of, resolve};
+pub use resolve::{Outline, Resolved, blueprint_of, expected_children, kinds_of, outline, resolve};

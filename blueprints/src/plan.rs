@@ -115,6 +115,9 @@ fn is_waiting(reason: &str) -> bool {
         Reason::ComponentsSucceeded,
         Reason::SuspendedBySpec,
         Reason::WaitingForChildren,
+        Reason::UpdateWaiting,
+        Reason::RevisionPinned,
+        Reason::RevisionPending,
     ]
     .iter()
     .any(|r| r.as_str() == reason)

@@ -87,6 +87,8 @@ codes! {
     BadLocation,
     /// A duration that cannot be read.
     BadDuration,
+    /// A cron expression or a time zone that cannot be read.
+    BadSchedule,
     /// A key that Kafka's topics do not have, or a value that it cannot take.
     BadTopicConfig,
     /// Components that wait for each other.

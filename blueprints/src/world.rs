@@ -7,7 +7,9 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use tributary_crds::{BlueprintSpec, Pipeline, Reason};
 
+use crate::claims::Claim;
 use crate::object::{Gvk, ObjectKey};
+use crate::revision::Kept;
 
 /// Everything that a decision about one Pipeline may know. `observe` fills it from caches.
 #[derive(Clone, Debug, Default)]
@@ -16,13 +18,17 @@ pub struct World {
     pub pipeline: Pipeline,
     /// The Blueprint that `blueprintRef` names; `None` where there is none, or it is inline.
     pub blueprint: Option<BlueprintSpec>,
+    /// Its revisions; `None` where nobody keeps any, as in a run on one machine: it then runs what it says.
+    pub revisions: Option<Vec<Kept>>,
+    /// What older Pipelines claim of what this one claims.
+    pub rivals: Vec<Claim>,
     /// Objects of the kinds that the Pipeline may have children of: those that carry its label, those that its
     /// inventory names, and those that have a name which one of its children would have.
     pub children: Objects,
     /// Objects that are not ours and tell more of the children: those that [`related`](crate::drivers::related) names.
     pub related: Objects,
     /// The kinds that the apiserver serves.
-    pub served: Served,
+    pub served: Arc<Served>,
     /// Writes that the apiserver refused for good, and kinds that the operator may not watch: data for the user.
     pub refusals: Vec<Refusal>,
 }

@@ -389,7 +389,7 @@ impl One {
         let pipeline = pipeline(json!({"name": "c", "template": template}));
         let mut world = World { pipeline, ..World::default() };
         let gvk = Gvk::parse(template["apiVersion"].as_str().unwrap(), template["kind"].as_str().unwrap());
-        world.served.add(&gvk, "x", true);
+        std::sync::Arc::make_mut(&mut world.served).add(&gvk, "x", true);
         let mut one = Self { world, now: "2026-01-01T00:00:00Z".parse().unwrap() };
         // the topic of the blueprint is nobody's concern here
         one.world.pipeline.spec.blueprint.as_mut().unwrap().topics.clear();

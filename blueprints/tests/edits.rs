@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use kube::core::DynamicObject;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tributary_blueprints::change::{Effect, What, changes};
-use tributary_blueprints::claims::{claims, conflicts};
+use tributary_blueprints::claims::{Index, claims, conflicts};
 use tributary_blueprints::problem::Code;
 use tributary_blueprints::resolve::{Resolved, resolve};
-use tributary_blueprints::revision::{Content, Decision, Revision, decide};
-use tributary_crds::Pipeline;
+use tributary_blueprints::revision::{Content, Decision, Kept, MAX_BYTES, Revision, decide};
+use tributary_crds::{Pipeline, Timestamp};
 
 fn pipeline(name: &str, topics: Value, location: &str) -> Pipeline {
     serde_json::from_value(json!({
@@ -115,6 +116,64 @@ fn two_pipelines_are_told_what_both_claim() {
     assert!(paths(&mine).is_empty(), "a Pipeline does not collide with itself");
 }
 
+#[test]
+fn a_look_at_the_claims_of_all_gives_those_of_older_pipelines_only_and_tells_whom_a_change_concerns() {
+    let at = |s: i64| Timestamp::from_second(s).unwrap();
+    let of = |name: &str, namespace: &str, topic: &str, location: &str| {
+        let mut p = pipeline(name, json!([{"name": "t", "topicName": topic}]), location);
+        p.metadata.namespace = Some(namespace.into());
+        claims(&p, &resolved(&p))
+    };
+    let mut index = Index::default();
+    assert!(index.set("apps/b", at(2), of("b", "apps", "x", "bucket/b")).is_empty());
+    assert!(
+        index.set("apps/c", at(3), of("c", "apps", "x", "bucket/b/deep")).is_empty(),
+        "the older one is not concerned"
+    );
+    assert!(index.rivals("apps/b").is_empty());
+    let names = |index: &Index, of: &str| index.rivals(of).iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&index, "apps/c"), ["t", "out"]);
+    // the same name of a server is another one in another namespace
+    assert!(index.set("else/d", at(4), of("d", "else", "x", "bucket/b")).is_empty());
+    assert!(index.rivals("else/d").is_empty());
+    // an older one comes, is edited, and goes
+    let concerned = index.set("apps/a", at(1), of("a", "apps", "y", "bucket"));
+    assert_eq!(concerned.into_iter().collect::<Vec<_>>(), ["apps/b", "apps/c"]);
+    assert!(index.set("apps/a", at(1), of("a", "apps", "y", "bucket")).is_empty(), "nothing has changed");
+    assert_eq!(names(&index, "apps/b"), ["out"]);
+    let concerned = index.set("apps/a", at(1), of("a", "apps", "x", "elsewhere"));
+    assert_eq!(concerned.into_iter().collect::<Vec<_>>(), ["apps/b", "apps/c"]);
+    assert_eq!(names(&index, "apps/b"), ["t"]);
+    assert_eq!(index.remove("apps/a").into_iter().collect::<Vec<_>>(), ["apps/b", "apps/c"]);
+    assert!(index.rivals("apps/b").is_empty() && index.remove("apps/a").is_empty());
+    // of one age, the name decides
+    index.set("apps/bb", at(2), of("bb", "apps", "x", "other/z"));
+    assert_eq!(names(&index, "apps/bb"), ["t"]);
+}
+
+#[test]
+fn servers_have_one_name_everywhere() {
+    let claim = |servers: &str, namespace: &str| {
+        let mut p = pipeline("p", json!([{"name": "t", "topicName": "x"}]), "bucket/c");
+        p.metadata.namespace = Some(namespace.into());
+        p.spec.kafka.as_mut().unwrap().clusters.get_mut("default").unwrap().bootstrap_servers = servers.into();
+        claims(&p, &resolved(&p))[0].resource.clone()
+    };
+    let same = [
+        ("kafka.a:9092", "b"),
+        ("kafka:9092", "a"),
+        ("kafka.a.svc:9092", "c"),
+        ("Kafka.a.svc.cluster.local:9092", "d"),
+    ];
+    assert!(same.iter().all(|(s, n)| claim(s, n) == claim("kafka.a:9092", "x")));
+    assert_eq!(claim("one.x:1, two.x:2", "a"), claim("two.x:2,one.x:1", "b"));
+    for (other, namespace) in [("kafka:9092", "b"), ("kafka.a:9093", "a"), ("10.0.0.1:9092", "a"), ("[::1]:9092", "a")]
+    {
+        assert_ne!(claim(other, namespace), claim("kafka.a:9092", "x"));
+        assert!(other.starts_with("kafka:") || claim(other, "a") == claim(other, "b"), "{other}");
+    }
+}
+
 fn content(n: u8) -> Content {
     let mut p = pipeline("p", json!([]), "bucket/out");
     p.spec.parameters.insert("n".into(), tributary_crds::Any(n.into()));
@@ -123,12 +182,43 @@ fn content(n: u8) -> Content {
 
 #[test]
 fn a_revision_survives_being_stored() {
-    let revision = Revision { number: 3, content: content(1) };
+    let revision = Revision { number: 3, content: content(1).into() };
     assert_eq!(Revision::from_data(3, &revision.to_data().unwrap()).unwrap(), revision);
     assert!(Revision::from_data(3, &json!({"blueprint": 1})).is_err());
     let (p, referred) = revision.content.at(&pipeline("p", json!([{"name": "t"}]), "bucket/else"));
-    assert_eq!(Content::of(&p, referred.as_ref()).unwrap(), revision.content);
+    assert_eq!(Content::of(&p, referred.as_ref()).unwrap(), *revision.content);
     assert_ne!(content(1).hash(), content(2).hash());
+}
+
+#[test]
+fn a_revision_is_an_object_that_etcd_takes_or_says_why_not() {
+    let mut p = pipeline("p", json!([]), "bucket/out");
+    p.metadata.uid = Some("uid".into());
+    let object = Revision { number: 3, content: content(1).into() }.object(&p).unwrap();
+    assert_eq!(object.metadata.name.as_deref(), Some("p-r3"));
+    assert_eq!(object.metadata.owner_references.as_ref().unwrap()[0].controller, Some(true));
+    let read = |n| Revision::from_data(n, &object.data["data"]).ok().map(|r| r.content);
+    let kept = Kept::of(&p, &object_with_uid(object.clone()), read).unwrap();
+    assert_eq!((kept.number, kept.ours, kept.content.as_deref()), (3, true, Some(&content(1))));
+    p.metadata.uid = Some("another".into());
+    assert!(!Kept::of(&p, &object_with_uid(object), |_| None).unwrap().ours, "a former Pipeline's");
+    let mut large = content(1);
+    large.parameters.insert("text".into(), tributary_crds::Any("x".repeat(MAX_BYTES).into()));
+    let error = Revision { number: 1, content: large.into() }.object(&p).unwrap_err();
+    assert!(error.to_string().contains("1048576"), "{error}");
+}
+
+fn object_with_uid(mut object: DynamicObject) -> DynamicObject {
+    object.metadata.uid = Some("u".into());
+    object
+}
+
+/// What children were made from must not look changed to a newer operator: these hashes are on clusters.
+#[test]
+fn hashes_stay_what_they_are() {
+    let p = pipeline("p", json!([{"name": "t", "topicName": "t", "config": {"retention.ms": 1}}]), "bucket/out");
+    let hash = resolved(&p).components[0].hash.clone();
+    assert_eq!(hash, "c596390478f38dc6");
 }
 
 proptest! {
@@ -138,7 +228,7 @@ proptest! {
         edits in prop::collection::vec((prop::option::of(0_u8..4), prop::option::of(1_i64..6), any::<bool>(), 0_i32..4), 1..20),
         lost in any::<u64>(),
     ) {
-        let (mut kept, mut running): (Vec<Revision>, Option<i64>) = (Vec::new(), None);
+        let (mut kept, mut running): (Vec<Kept>, Option<i64>) = (Vec::new(), None);
         for (i, (now, pin, manual, limit)) in edits.into_iter().enumerate() {
             let mut p = pipeline("p", json!([]), "bucket/out");
             p.spec.revision = pin;
@@ -162,13 +252,19 @@ proptest! {
             }
             prop_assert!(kept.len() <= usize::try_from(limit).unwrap() + 2);
             if let (Some(now), Some(newest)) = (&now, kept.iter().max_by_key(|r| r.number)) {
-                prop_assert_eq!(&newest.content, now, "what the Pipeline says now is kept");
+                prop_assert_eq!(newest.content.as_deref(), Some(now), "what the Pipeline says now is kept");
             }
         }
     }
 }
 
-fn apply(decision: &Decision, kept: &mut Vec<Revision>) {
-    kept.extend(decision.create.clone());
+fn apply(decision: &Decision, kept: &mut Vec<Kept>) {
+    kept.extend(decision.create.as_ref().map(|r| Kept {
+        number: r.number,
+        content: Some(r.content.clone()),
+        name: r.name("p"),
+        uid: r.number.to_string(),
+        ours: true,
+    }));
     kept.retain(|r| !decision.delete.contains(&r.number));
 }

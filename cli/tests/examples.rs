@@ -100,3 +100,11 @@ fn one_blueprint_runs_in_two_environments() {
         assert!(rows(out.path(), &format!("results/{environment}/words")).len() > 1_000);
     }
 }
+
+#[test]
+fn what_is_scheduled_runs_at_once_by_hand() {
+    let out = tempfile::tempdir().unwrap();
+    let told = succeeded(&["run", "examples/nightly", "--dataset", TEXTS, "--out", out.path().to_str().unwrap()]);
+    assert!(told.contains("run 1 of nightly has ended"), "{told}");
+    assert!(rows(out.path(), "results/nightly/1").len() > 1_000);
+}

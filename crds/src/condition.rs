@@ -30,6 +30,8 @@ words! {
     ConditionType {
         /// The blueprint, its parameters and its graph hold together.
         Verified,
+        /// What runs is what the spec says now.
+        UpToDate,
         /// The topics that are needed exist.
         TopicsReady,
         /// All is as the spec demands: streams run, batch work is done.
@@ -66,6 +68,22 @@ words! {
         InvalidSpec,
         /// The referenced Blueprint does not exist (yet).
         BlueprintNotFound,
+        /// A newer revision waits for `spec.revision` to name it.
+        UpdateWaiting,
+        /// `spec.revision` names an older revision.
+        RevisionPinned,
+        /// `spec.revision` names a revision that is not kept.
+        RevisionNotFound,
+        /// What the spec says is too large to be kept as a revision.
+        RevisionTooLarge,
+        /// A revision is being kept before it runs.
+        RevisionPending,
+        /// A change would delete data; it waits to be confirmed.
+        DestructiveChange,
+        /// An older Pipeline has the same topic, or writes the same dataset.
+        ClaimedByOther,
+        /// Fields of a child were changed by somebody else.
+        Drifted,
         /// The kind is not served by the apiserver (yet).
         KindNotInstalled,
         /// An object of the wanted name exists and belongs to somebody else.

@@ -26,6 +26,12 @@ pub const ITEM: &str = "tributary.dev/item";
 pub const ATTEMPT: &str = "tributary.dev/attempt";
 /// Label: `coordinator` or `worker`.
 pub const ROLE: &str = "tributary.dev/role";
+/// Annotation of a Pipeline: a value that was not there before tries its failed components again.
+pub const RETRY: &str = "tributary.dev/retry";
+/// Annotation of a Pipeline: the revision whose destructive changes are wanted.
+pub const CONFIRM: &str = "tributary.dev/confirm-revision";
+/// Annotation of an object: the Pipeline that may take it over.
+pub const ADOPT_BY: &str = "tributary.dev/adopt-by";
 /// Annotation: hash of the template that an object was made from.
 pub const TEMPLATE_HASH: &str = "tributary.dev/template-hash";
 /// Annotation: `false` leaves a Topic's Kafka topic alone.

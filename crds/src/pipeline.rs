@@ -80,7 +80,7 @@ pub struct PipelineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub run: Option<i64>,
-    /// Start a run by this cron expression.
+    /// Start a run of the batch components by this cron expression, once the last one has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub schedule: Option<String>,
@@ -88,7 +88,7 @@ pub struct PipelineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub time_zone: Option<String>,
-    /// How many finished runs are kept.
+    /// How many finished runs, and how many former revisions, are kept; the defaults are 3 and 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub history_limit: Option<i32>,
@@ -178,7 +178,7 @@ pub struct PipelineStatus {
     /// Records that streams have yet to read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub lag: String,
-    /// Conditions: Verified, TopicsReady, Ready, Failed, Suspended, Deleting.
+    /// Conditions: Verified, UpToDate, TopicsReady, Ready, Failed, Suspended, Deleting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -208,6 +208,12 @@ pub struct PipelineStatus {
     /// When the run ended (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<String>,
+    /// When the schedule starts the next run (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_time: Option<String>,
+    /// The last `tributary.dev/retry` that was answered.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub retry: String,
     /// Up to 100 problems of the blueprint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ProblemStatus>,
@@ -272,6 +278,15 @@ pub struct ComponentStatus {
     /// Tries after the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// The retry with which a user's wish to try again began; the limit counts from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried: Option<u32>,
+    /// What the last edit came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ComponentChange>,
+    /// The child's fields as they were when it was last as it should be: two hashes, of what is wanted and of what is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fields: String,
     /// Hash of the resolved template that the child was made from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub template_hash: String,
@@ -281,6 +296,20 @@ pub struct ComponentStatus {
     /// Values that other components may use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Any>,
+}
+
+/// What an edit came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentChange {
+    /// The revision that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// `in place`, `restart`, `drain` or `replace`.
+    pub effect: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// How a component is.

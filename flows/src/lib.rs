@@ -3,7 +3,6 @@
 //! Pure: no I/O, no clock, no environment. A run goes by a spec that was frozen when it began; what its Jobs came to is
 //! latched in the status before they go, so that a Job which is gone is never run again in silence.
 
-pub mod cron;
 pub mod daemonjob;
 mod expand;
 mod job;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use tributary_blueprints::schedule::Schedule;
 use tributary_crds::Timestamp;
 
-use crate::{cron::Schedule, revision::Revisions};
+use crate::revision::Revisions;
 
 /// What is next, after the last run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,23 +1,111 @@
 //! The controller of Pipeline: fills the World, and leaves the decision to `tributary_blueprints`.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use kube::core::DynamicObject;
 use tributary_blueprints::{
-    blueprint_of, drivers, evaluate, expected_children, kinds_of,
+    Outline,
+    claims::{Claim, Index},
+    drivers, evaluate, kinds_of,
     object::ObjectKey,
-    world::{Objects, Refusal, Verb, World},
+    outline,
+    revision::{self, Kept, Revision},
+    running,
+    world::{Objects, Refusal, Served, Verb, World},
 };
-use tributary_crds::{Blueprint, BlueprintSpec, Pipeline, Reason, Timestamp};
+use tributary_crds::{Blueprint, BlueprintSpec, Pipeline, Reason, Timestamp, names};
 
 use crate::{
     act::{Act, ActError, Target},
     caches::{Primary, PrimaryKind, Scope, StoreId, Sync, View, parse},
     controller::{Controller, Decision, Observed},
+    queue::Queue,
 };
 
 /// The controller.
-pub struct Pipelines;
+pub struct Pipelines {
+    claims: Mutex<Claims>,
+    queue: Arc<Queue<Primary>>,
+}
+
+/// What Pipelines claim, as far as they have been looked at.
+#[derive(Default)]
+struct Claims {
+    index: Index,
+    /// All Pipelines have been looked at once, so that none overlooks an older one.
+    complete: bool,
+}
+
+/// The stores that decisions are made from, whatever the components.
+pub fn stores() -> Vec<StoreId> {
+    vec![revisions(), of_kind(PrimaryKind::Pipeline), of_kind(PrimaryKind::Blueprint)]
+}
+
+fn revisions() -> StoreId {
+    let gvk = revision::gvk();
+    StoreId::new(&gvk.group, &gvk.kind, Scope::OfPipelines)
+}
+
+fn of_kind(kind: PrimaryKind) -> StoreId {
+    let gvk = kind.gvk();
+    StoreId::new(&gvk.group, &gvk.kind, Scope::All)
+}
+
+impl Pipelines {
+    /// The controller whose Pipelines are woken through this queue.
+    pub fn new(queue: Arc<Queue<Primary>>) -> Self {
+        Self { claims: Mutex::default(), queue }
+    }
+
+    /// A Pipeline with its Blueprint and revisions.
+    fn world(primary: &Primary, pipeline: Pipeline, view: &View<'_>) -> World {
+        let blueprint = referred(&pipeline, primary, view);
+        let revisions = kept(&pipeline, primary, view);
+        World { pipeline, blueprint, revisions: Some(revisions), ..World::default() }
+    }
+
+    /// What older Pipelines claim of what this one does; wakes those that its own claims concern.
+    fn rivals(&self, primary: &Primary, pipeline: &Pipeline, own: Vec<Claim>, view: &View<'_>) -> Vec<Claim> {
+        let mut claims = self.lock();
+        if !claims.complete {
+            let known = view.all(&of_kind(PrimaryKind::Pipeline)).filter_map(|o| parse::<Pipeline>(o).ok());
+            for other in known.filter(|p| p.metadata.uid != pipeline.metadata.uid) {
+                let at = Primary {
+                    kind: PrimaryKind::Pipeline,
+                    namespace: other.metadata.namespace.clone().unwrap_or_default(),
+                    name: other.metadata.name.clone().unwrap_or_default(),
+                };
+                let world = Self::world(&at, other, view);
+                let since = created(&world.pipeline);
+                claims.index.set(&called(&at), since, outlined(&world, view.served()).claims);
+            }
+            claims.complete = true;
+        }
+        let me = called(primary);
+        let concerned = claims.index.set(&me, created(pipeline), own);
+        let rivals = claims.index.rivals(&me);
+        drop(claims);
+        self.wake(concerned);
+        rivals
+    }
+
+    fn wake(&self, pipelines: BTreeSet<String>) {
+        for pipeline in pipelines {
+            if let Some((namespace, name)) = pipeline.split_once('/') {
+                let kind = PrimaryKind::Pipeline;
+                self.queue.add(Primary { kind, namespace: namespace.into(), name: name.into() });
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Controller for Pipelines {
     type World = World;
@@ -30,42 +118,38 @@ impl Controller for Pipelines {
             Ok(pipeline) => pipeline,
             Err(error) => return Observed::Unreadable(Target::new(primary, &object.metadata), error.to_string()),
         };
-        let blueprint = referred(&pipeline, primary, view);
-        let kinds = blueprint_of(&pipeline, blueprint.as_ref()).map(kinds_of).unwrap_or_default();
-        if view.lacks_schemas(&kinds) {
-            return Observed::NoSchemas(kinds);
-        }
-        let served = view.served();
-        let inventory = pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref);
-        let mut keys: BTreeSet<ObjectKey> =
-            expected_children(&pipeline, blueprint.as_ref(), served).into_iter().collect();
-        keys.extend(inventory);
-
-        let needed: BTreeSet<StoreId> = keys.iter().map(|k| StoreId::new(&k.group, &k.kind, Scope::All)).collect();
         let (mut unsynced, mut refusals) = (Vec::new(), Vec::new());
-        for id in needed {
-            match view.sync(&id) {
-                Some(Sync::Synced) => {}
-                Some(Sync::Forbidden(message)) => refusals.push(unwatchable(&id, message)),
-                Some(Sync::Pending) => unsynced.push(id),
-                None if served.get(&id.group, &id.kind).is_some() => unsynced.push(id),
-                // told as KindNotInstalled, and woken when it comes
-                None => {}
+        look(stores(), view, &mut unsynced, &mut refusals);
+        if !unsynced.is_empty() {
+            return Observed::NotYet(unsynced);
+        }
+        let mut world = Self::world(primary, pipeline, view);
+        if let Some(content) = running(&world) {
+            let kinds = kinds_of(&content.blueprint);
+            if view.lacks_schemas(&kinds) {
+                return Observed::NoSchemas(kinds);
             }
         }
+        let Outline { children, claims } = outlined(&world, view.served());
+        let inventory = world.pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref);
+        let keys: BTreeSet<ObjectKey> = children.into_iter().chain(inventory).collect();
+
+        let needed: BTreeSet<StoreId> = keys.iter().map(|k| StoreId::new(&k.group, &k.kind, Scope::All)).collect();
+        look(needed, view, &mut unsynced, &mut refusals);
         if !unsynced.is_empty() {
             return Observed::NotYet(unsynced);
         }
         let named = keys.iter().filter_map(|key| view.get(Scope::All, key));
         let labelled = view.of_pipeline(&primary.namespace, &primary.name);
         // other primaries may carry the label of the Pipeline too, but it is no child of itself
-        let children: Objects =
-            named.chain(labelled).filter(|o| !Arc::ptr_eq(o, object)).map(|o| DynamicObject::clone(o)).collect();
+        let others = named.chain(labelled).filter(|o| !Arc::ptr_eq(o, object));
+        let children: Objects = others.filter(|o| !is_revision(o)).map(|o| DynamicObject::clone(o)).collect();
         let related = match related_to(&children, view) {
             Ok(related) => related,
             Err(unsynced) => return Observed::NotYet(vec![unsynced]),
         };
-        Observed::World(World { pipeline, blueprint, children, related, served: served.as_ref().clone(), refusals })
+        world.rivals = self.rivals(primary, &world.pipeline, claims, view);
+        Observed::World(World { children, related, served: view.served().clone(), refusals, ..world })
     }
 
     fn target(&self, primary: &Primary, world: &World) -> Target {
@@ -84,6 +168,73 @@ impl Controller for Pipelines {
     async fn effect(&self, _: &Act, _: &Target, _: &World, effect: Infallible) -> Result<(), ActError> {
         match effect {}
     }
+
+    fn scope(&self, key: &ObjectKey) -> Scope {
+        let revision = revision::gvk();
+        if (&key.group, &key.kind) == (&revision.group, &revision.kind) { Scope::OfPipelines } else { Scope::All }
+    }
+
+    fn forget(&self, primary: &Primary) {
+        let concerned = self.lock().index.remove(&called(primary));
+        self.wake(concerned);
+    }
+}
+
+/// The revisions; the content of those is read that matter.
+fn kept(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Vec<Kept> {
+    let store = revisions();
+    let all = || view.labelled(&store, &primary.namespace, names::PIPELINE, &primary.name);
+    let needed = revision::needed(pipeline, all().filter_map(|o| o.data.get("revision")?.as_i64()));
+    let content = |object: &DynamicObject, number: i64| {
+        let data = object.data.get("data").filter(|_| needed.contains(&number))?;
+        Revision::from_data(number, data).ok().map(|r| r.content)
+    };
+    all().filter_map(|object| Kept::of(pipeline, object, |number| content(object, number))).collect()
+}
+
+/// Which of the stores are not complete, and which the operator may not watch.
+fn look(
+    needed: impl IntoIterator<Item = StoreId>,
+    view: &View<'_>,
+    unsynced: &mut Vec<StoreId>,
+    refusals: &mut Vec<Refusal>,
+) {
+    for id in needed {
+        match view.sync(&id) {
+            Some(Sync::Synced) => {}
+            Some(Sync::Forbidden(message)) => refusals.push(unwatchable(&id, message)),
+            Some(Sync::Pending) => unsynced.push(id),
+            None if view.served().get(&id.group, &id.kind).is_some() => unsynced.push(id),
+            // told as KindNotInstalled, and woken when it comes
+            None => {}
+        }
+    }
+}
+
+/// What concerns others of the revision that a Pipeline runs.
+fn outlined(world: &World, served: &Served) -> Outline {
+    if world.pipeline.spec.managed_by.as_deref().is_some_and(|m| m != names::MANAGER) {
+        return Outline::default();
+    }
+    match running(world) {
+        Some(content) => {
+            let (pipeline, blueprint) = content.at(&world.pipeline);
+            outline(&pipeline, blueprint.as_ref(), served)
+        }
+        None => Outline::default(),
+    }
+}
+
+fn is_revision(object: &DynamicObject) -> bool {
+    object.types.as_ref().is_some_and(|t| t.kind == revision::gvk().kind && t.api_version == "apps/v1")
+}
+
+fn created(pipeline: &Pipeline) -> Timestamp {
+    pipeline.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |t| t.0)
+}
+
+fn called(primary: &Primary) -> String {
+    format!("{}/{}", primary.namespace, primary.name)
 }
 
 fn referred(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Option<BlueprintSpec> {

@@ -25,7 +25,7 @@ use crate::{
     lease::Election,
     mapreducejob::{self, MapReduceJobs, Settings},
     metrics::Metrics,
-    pipeline::Pipelines,
+    pipeline::{self, Pipelines},
     topic::{Topics, kafka::Clusters},
     webhook,
 };
@@ -130,7 +130,8 @@ fn start(context: &Arc<Context>, args: &Run, term: &Stop) -> JoinSet<()> {
     let workers = usize::from(args.workers);
     let jobs = MapReduceJobs::new(Settings { engine_image: args.engine_image.clone() });
     let mut controllers = JoinSet::new();
-    controllers.spawn(controller::run(Arc::new(Pipelines), context.clone(), workers, term.clone()));
+    let pipelines = Pipelines::new(context.caches.queues().of(PrimaryKind::Pipeline));
+    controllers.spawn(controller::run(Arc::new(pipelines), context.clone(), workers, term.clone()));
     controllers.spawn(controller::run(Arc::new(Blueprints), context.clone(), workers, term.clone()));
     controllers.spawn(controller::run(Arc::new(jobs), context.clone(), workers, term.clone()));
     let clusters = Clusters::new(context.act.client().clone(), context.caches.queues().of(PrimaryKind::Topic));
@@ -145,7 +146,8 @@ fn start(context: &Arc<Context>, args: &Run, term: &Stop) -> JoinSet<()> {
 /// The kinds that most decisions need.
 fn always(served: &Served) -> Vec<StoreId> {
     let components = watched(served).into_iter().map(|kind| StoreId::new(&kind.group, &kind.kind, Scope::All));
-    let own = [mapreducejob::stores(), jobflow::stores(), daemonjob::stores()].into_iter().flatten();
+    let own = [pipeline::stores(), mapreducejob::stores(), jobflow::stores(), daemonjob::stores()];
+    let own = own.into_iter().flatten();
     own.chain(components).collect()
 }
 

@@ -13,7 +13,10 @@ use anyhow::ensure;
 use flow::cluster::{self, Figures};
 use flow::objects::{self, STEPS};
 use flow::watch::Watches;
+use kube::api::DynamicObject;
+use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
+use tributary_tests::counting::Counter;
 use tributary_tests::{Namespace, kubectl, operator};
 
 /// How long any part may take.
@@ -96,10 +99,12 @@ async fn chain() -> anyhow::Result<f64> {
 /// So many Jobs created all at once; gives how many completed a second.
 async fn plain(jobs: usize) -> anyhow::Result<f64> {
     let ns = Namespace::new("bench-plain").await?;
+    let done = |job: &DynamicObject| job.data["status"]["succeeded"] == 1;
+    let done = Counter::start(&ns.name, &GroupVersionKind::gvk("batch", "v1", "Job"), done).await?;
     let start = Instant::now();
     let all = (0..jobs).map(|i| objects::job(&format!("job-{i}"))).collect();
     cluster::create(&ns, all, CREATORS).await?;
-    wait_until(|| async { Ok(cluster::count(&ns, "jobs", "status.successful=1").await? == jobs) }).await?;
+    wait_until(|| async { Ok(done.get() == jobs) }).await?;
     let rate = jobs as f64 / start.elapsed().as_secs_f64();
     ns.finish().await?;
     settled().await?;
@@ -111,10 +116,12 @@ async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
     let ns = Namespace::new("bench-many").await?;
     let watches = Watches::start(&ns.name)?;
     let before = operator::writes().await?;
+    let gvk = GroupVersionKind::gvk("tributary.dev", "v1alpha1", "JobFlow");
+    let done = Counter::start(&ns.name, &gvk, |flow| flow.data["status"]["state"] == "Succeed").await?;
     let start = Instant::now();
     let all = (0..flows).map(|i| objects::chain(&format!("chain-{i}"))).collect();
     cluster::create(&ns, all, CREATORS).await?;
-    wait_until(|| async { Ok(states(&ns).await?.iter().filter(|s| *s == "Succeed").count() == flows) }).await?;
+    wait_until(|| async { Ok(done.get() == flows) }).await?;
     let seconds = start.elapsed().as_secs_f64();
     let figures = Figures::of(watches.stop().await?.latencies(), before, flows * STEPS, seconds).await?;
     ns.finish().await?;

@@ -7,7 +7,6 @@ mod pipelines {
     pub mod objects;
 }
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -82,21 +81,20 @@ async fn raw(cluster: &Cluster, pipelines: usize) -> anyhow::Result<f64> {
 /// How many Pipelines a second go from creation to Succeeded.
 async fn settle(cluster: &Cluster, pipelines: usize) -> anyhow::Result<f64> {
     let stand_in = cluster.mark_done();
-    let (succeeded, counting) = cluster.count_succeeded();
+    let succeeded = cluster.count_succeeded().await?;
     let start = Instant::now();
     cluster.create_pipelines((0..pipelines).map(|i| objects::pipeline(&format!("p-{i}"))).collect()).await?;
     let mut next = Duration::from_secs(10);
-    while succeeded.load(Ordering::Relaxed) < pipelines {
-        ensure!(start.elapsed() < LIMIT, "{} of {pipelines} within {LIMIT:?}", succeeded.load(Ordering::Relaxed));
+    while succeeded.get() < pipelines {
+        ensure!(start.elapsed() < LIMIT, "{} of {pipelines} within {LIMIT:?}", succeeded.get());
         if start.elapsed() > next {
-            eprintln!("  {} of {pipelines} after {next:?}", succeeded.load(Ordering::Relaxed));
+            eprintln!("  {} of {pipelines} after {next:?}", succeeded.get());
             next += Duration::from_secs(10);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let seconds = start.elapsed().as_secs_f64();
     stand_in.abort();
-    counting.abort();
     Ok(pipelines as f64 / seconds)
 }
 

@@ -7,6 +7,8 @@ mod daemonjobs;
 mod faults;
 mod federation;
 mod flows;
+mod heavy_spark;
+mod life;
 mod many;
 mod same_plan;
 mod topics;

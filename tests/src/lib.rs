@@ -4,6 +4,7 @@
 //! service) and `TRIBUTARY_KAFKA` (bootstrap servers), both as pods and tests reach them.
 
 pub mod cli;
+pub mod counting;
 pub mod job;
 pub mod kafka;
 pub mod kubectl;

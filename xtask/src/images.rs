@@ -3,7 +3,7 @@
 use crate::cluster::{self, Cluster};
 use crate::dirs::Dirs;
 use crate::oci::{self, Image, Layout};
-use crate::{packages, sh};
+use crate::{packages, sh, spark};
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::ffi::OsString;
@@ -108,11 +108,13 @@ fn host() -> Result<String> {
 /// The variables that name the images for tests, by digest where they have been built: a new image is then never taken for an
 /// old one of the same tag.
 pub fn env(dirs: &Dirs, registry: Option<&str>) -> Vec<(&'static str, OsString)> {
-    let names = PRODUCTS.iter().map(|p| {
-        let repository = format!("{}/tributary/{}", registry.unwrap_or("docker.io"), p.image);
-        let built = Layout::read(&dirs.target.join("images").join(p.image));
+    let ours = PRODUCTS.iter().map(|p| (p.variable, p.image, dirs.target.join("images").join(p.image)));
+    let spark = (spark::VARIABLE, "spark", spark::layout(dirs));
+    let names = ours.chain([spark]).map(|(variable, image, layout)| {
+        let repository = format!("{}/tributary/{image}", registry.unwrap_or("docker.io"));
+        let built = Layout::read(&layout);
         let name = built.map_or_else(|_| format!("{repository}:dev"), |l| format!("{repository}@{}", l.digest));
-        (p.variable, name.into())
+        (variable, name.into())
     });
     names.collect()
 }

@@ -7,6 +7,7 @@ mod images;
 mod oci;
 mod packages;
 mod sh;
+mod spark;
 mod test;
 mod tools;
 

@@ -35,6 +35,9 @@ pub const CLUSTER: &[Need] = &[
 /// For the references that results are compared with.
 pub const REFERENCE: &[Need] = &[("sort", "coreutils"), ("mawk", "mawk")];
 
+/// For the image of Spark.
+pub const SPARK: &[Need] = &[("pip3", "python3-pip"), ("tar", "tar")];
+
 /// Installs what is missing. Nothing is ever removed for it: where packages conflict, that is for the user to resolve.
 pub fn ensure(needs: &[Need]) -> Result<()> {
     let missing: Vec<_> = needs.iter().filter(|(what, _)| !there(what)).map(|(_, package)| *package).collect();

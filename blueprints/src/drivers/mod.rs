@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::StatusRules;
+use tributary_crds::{Health, StatusRules};
 
 use crate::change::{Change, Effect};
 use crate::expr::Type;
@@ -189,6 +189,11 @@ pub trait Component: Sync {
     /// Stops an object by its spec, or lets it go. Only of those of which `suspended` is known.
     fn suspend(&self, object: &mut Value, on: bool) {
         self.switch().turn(object, on);
+    }
+
+    /// Whether a child that was stopped has come to rest, so that it may be replaced.
+    fn drained(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> bool {
+        self.observe(child, rules).health == Health::Suspended
     }
 }
 

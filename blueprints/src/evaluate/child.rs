@@ -19,7 +19,7 @@ pub const TTL: &str = "tributary.dev/ttl-seconds-after-finished";
 
 /// Whose an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ownership {
+pub(crate) enum Ownership {
     /// This Pipeline's.
     Ours,
     /// Of a Pipeline of the same name that is gone.
@@ -29,7 +29,7 @@ pub(super) enum Ownership {
 }
 
 /// Whose child a component's object is: the owner reference says it.
-pub(super) fn ownership(pipeline: &Pipeline, child: &DynamicObject) -> Ownership {
+pub(crate) fn ownership(pipeline: &Pipeline, child: &DynamicObject) -> Ownership {
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
     let name = pipeline.metadata.name.as_deref().unwrap_or_default();
     let owners = child.metadata.owner_references.iter().flatten();
@@ -46,7 +46,7 @@ pub(super) fn ownership(pipeline: &Pipeline, child: &DynamicObject) -> Ownership
 }
 
 /// Whether a topic's resource is this Pipeline's: by label, since one that is retained outlives the Pipeline's uid.
-pub(super) fn is_own_topic(pipeline: &Pipeline, child: &DynamicObject) -> bool {
+pub(crate) fn is_own_topic(pipeline: &Pipeline, child: &DynamicObject) -> bool {
     let namespace = pipeline.metadata.namespace.as_deref().unwrap_or_default();
     label(child, names::PIPELINE) == pipeline.metadata.name.as_deref()
         && label(child, PIPELINE_NAMESPACE) == Some(namespace)
@@ -58,22 +58,22 @@ fn group(api_version: &str) -> &str {
 }
 
 /// A label of an object.
-pub(super) fn label<'a>(child: &'a DynamicObject, name: &str) -> Option<&'a str> {
+pub(crate) fn label<'a>(child: &'a DynamicObject, name: &str) -> Option<&'a str> {
     child.metadata.labels.as_ref()?.get(name).map(String::as_str)
 }
 
 /// An annotation of an object.
-pub(super) fn annotation<'a>(child: &'a DynamicObject, name: &str) -> Option<&'a str> {
+pub(crate) fn annotation<'a>(child: &'a DynamicObject, name: &str) -> Option<&'a str> {
     child.metadata.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
 /// The retry that a child is.
-pub(super) fn attempt(child: &DynamicObject) -> u32 {
+pub(crate) fn attempt(child: &DynamicObject) -> u32 {
     annotation(child, ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(0)
 }
 
 /// `ownerReferences` with the Pipeline as the controller.
-pub(super) fn owner(pipeline: &Pipeline) -> Value {
+pub(crate) fn owner(pipeline: &Pipeline) -> Value {
     json!([{
         "apiVersion": API_VERSION,
         "kind": "Pipeline",
@@ -85,7 +85,7 @@ pub(super) fn owner(pipeline: &Pipeline) -> Value {
 }
 
 /// Adds labels and annotations to an object's metadata; they win over those that it has.
-pub(super) fn mark(object: &mut Value, labels: &[(&str, String)], annotations: &[(&str, String)]) {
+pub(crate) fn mark(object: &mut Value, labels: &[(&str, String)], annotations: &[(&str, String)]) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     for (field, entries) in [("labels", labels), ("annotations", annotations)] {
         let all = metadata.entry(field).or_insert_with(|| json!({}));
@@ -101,7 +101,7 @@ pub(super) fn mark(object: &mut Value, labels: &[(&str, String)], annotations: &
 }
 
 /// An inventory's entry.
-pub(super) fn reference(gvk: &Gvk, key: &ObjectKey, uid: &str) -> ObjectRef {
+pub(crate) fn reference(gvk: &Gvk, key: &ObjectKey, uid: &str) -> ObjectRef {
     ObjectRef {
         api_version: gvk.api_version(),
         kind: key.kind.clone(),
@@ -112,6 +112,6 @@ pub(super) fn reference(gvk: &Gvk, key: &ObjectKey, uid: &str) -> ObjectRef {
 }
 
 /// The kind of an object, with its version.
-pub(super) fn gvk_of(child: &DynamicObject) -> Gvk {
+pub(crate) fn gvk_of(child: &DynamicObject) -> Gvk {
     child.types.as_ref().map_or_else(Gvk::default, |t| Gvk::parse(&t.api_version, &t.kind))
 }

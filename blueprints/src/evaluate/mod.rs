@@ -6,24 +6,35 @@
 use serde_json::Value;
 use tributary_crds::names::{FINALIZER, MANAGER};
 use tributary_crds::{
-    Condition, ConditionType, PipelinePhase, PipelineStatus, Reason, Timestamp, Wanted, conditions_with,
+    BlueprintSpec, Condition, ConditionType, Pipeline, PipelinePhase, PipelineStatus, Reason, Timestamp, Wanted,
+    conditions_with,
 };
 
+use crate::claims::{claims, conflicts};
 use crate::plan::{Action, Plan, events_of_change};
 use crate::problem::{Origin, Problem};
 use crate::resolve::{Resolved, blueprint_of, resolve_again};
 use crate::world::World;
 
+mod adopt;
 pub mod child;
 mod components;
+mod creation;
 mod delete;
+mod drift;
+mod existing;
 mod pass;
 mod prune;
 mod reading;
+mod replace;
+mod revised;
+mod runs;
 mod summary;
 pub(crate) mod topics;
+mod waits;
 
 use pass::Pass;
+pub use revised::running;
 
 /// Problems that a status lists.
 const MAX_PROBLEMS: usize = 100;
@@ -39,12 +50,9 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
         delete::delete(&mut draft);
         return draft.finish();
     }
-    match blueprint_of(pipeline, world.blueprint.as_ref()) {
-        None => draft.no_blueprint(),
-        Some(blueprint) => match resolve_again(pipeline, blueprint, &world.served) {
-            Err(problems) => draft.invalid(&problems),
-            Ok(resolved) => draft.run(&resolved),
-        },
+    match &world.revisions {
+        Some(kept) => draft.by_revisions(kept),
+        None => draft.blueprint_runs(pipeline, world.blueprint.as_ref()),
     }
     draft.finish()
 }
@@ -57,15 +65,29 @@ struct Draft<'a> {
     status: PipelineStatus,
     wanted: Vec<Wanted>,
     plan: Plan,
-    /// The object goes with this plan, so that there is no status left to write.
-    released: bool,
+    /// The status is written. Not where the object goes with this plan, and not before there is something to tell.
+    written: bool,
+    /// Changes that would delete data and are not confirmed.
+    destructive: Vec<String>,
+    /// The conditions stay as they are.
+    same_conditions: bool,
 }
 
 impl<'a> Draft<'a> {
     fn new(world: &'a World, now: Timestamp) -> Self {
         let old = world.pipeline.status.clone().unwrap_or_default();
         let status = PipelineStatus { observed_generation: world.pipeline.metadata.generation, ..old.clone() };
-        Self { world, now, old, status, wanted: Vec::new(), plan: Plan::default(), released: false }
+        Self {
+            world,
+            now,
+            old,
+            status,
+            wanted: Vec::new(),
+            plan: Plan::default(),
+            written: true,
+            destructive: Vec::new(),
+            same_conditions: false,
+        }
     }
 
     /// The blueprint is not there: what runs goes on, nothing new begins.
@@ -107,13 +129,51 @@ impl<'a> Draft<'a> {
         self.status.message = message;
     }
 
-    fn run(&mut self, resolved: &Resolved) {
+    /// Runs a blueprint with a Pipeline's parameters.
+    fn blueprint_runs(&mut self, pipeline: &Pipeline, referred: Option<&BlueprintSpec>) {
+        let Some(blueprint) = blueprint_of(pipeline, referred) else { return self.no_blueprint() };
+        let resolved = match resolve_again(pipeline, blueprint, &self.world.served) {
+            Err(problems) => return self.invalid(&problems),
+            Ok(resolved) => resolved,
+        };
+        let rivals = &self.world.rivals;
+        let problems = if rivals.is_empty() { Vec::new() } else { conflicts(&claims(pipeline, &resolved), rivals) };
+        if !problems.is_empty() {
+            return self.claimed(&problems);
+        }
+        if self.run_is_due() {
+            self.same_conditions = true;
+            return;
+        }
+        self.run(&resolved);
+    }
+
+    /// Another Pipeline, an older one, has what this one claims: what runs goes on, nothing new begins.
+    fn claimed(&mut self, problems: &[Problem]) {
+        let all: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
+        let message = all.first().cloned().unwrap_or_default();
+        self.wanted.push(Wanted::no(ConditionType::Verified, Reason::ClaimedByOther, all.join("\n")));
+        self.wanted.push(Wanted::no(ConditionType::Ready, Reason::ClaimedByOther, &message));
+        self.status.problems = problems.iter().take(MAX_PROBLEMS).map(Problem::to_status).collect();
+        if self.old.components.is_empty() {
+            self.status.phase = PipelinePhase::Pending;
+        }
+        self.status.message = message;
+    }
+
+    /// Whatever is made is guarded by the finalizer.
+    fn guard(&mut self) {
         let finalizers = self.world.pipeline.metadata.finalizers.as_deref().unwrap_or_default();
-        if !finalizers.iter().any(|f| f == FINALIZER) {
+        let planned = self.plan.actions.iter().any(|a| matches!(a, Action::Finalizers(_)));
+        if !planned && !finalizers.iter().any(|f| f == FINALIZER) {
             let mut all = finalizers.to_vec();
             all.push(FINALIZER.into());
             self.plan.actions.push(Action::Finalizers(all));
         }
+    }
+
+    fn run(&mut self, resolved: &Resolved) {
+        self.guard();
         self.wanted.push(Wanted::yes(ConditionType::Verified, Reason::AsExpected, ""));
         let mut status = self.status.clone();
         status.problems.clear();
@@ -124,32 +184,50 @@ impl<'a> Draft<'a> {
         pass.components();
         pass.prune();
         let wanted = pass.summary();
-        let Pass { status, actions, requeue, .. } = pass;
+        let Pass { status, actions, requeue, events, destructive, .. } = pass;
+        self.destructive = destructive;
         self.status = status;
         self.wanted.extend(wanted);
         self.plan.actions.extend(actions);
-        self.plan.requeue = requeue;
+        self.plan.events.extend(events);
+        self.plan.requeue = self.plan.requeue.into_iter().chain(requeue).min();
     }
 
     /// The Pipeline goes with this plan: its status is nobody's concern any more.
     fn release(&mut self) {
-        self.released = true;
+        self.written = false;
     }
 
     fn finish(mut self) -> Plan {
-        if self.released {
+        if !self.written {
             return self.plan;
         }
         let generation = self.world.pipeline.metadata.generation;
-        self.status.conditions = conditions_with(&self.old.conditions, &self.wanted, generation, self.now);
+        if !self.same_conditions {
+            let wanted = last_of_each(std::mem::take(&mut self.wanted));
+            self.status.conditions = conditions_with(&self.old.conditions, &wanted, generation, self.now);
+        }
         if self.status != self.old || self.world.pipeline.status.is_none() {
             self.plan.status = serde_json::to_value(&self.status).ok();
             let (before, after) = (phase_name(self.old.phase), phase_name(self.status.phase));
             let old: &[Condition] = &self.old.conditions;
-            self.plan.events = events_of_change(&before, &after, &self.status.message, old, &self.status.conditions);
+            let changes = events_of_change(&before, &after, &self.status.message, old, &self.status.conditions);
+            self.plan.events.extend(changes);
         }
         self.plan
     }
+}
+
+/// One condition of each type: what was said last.
+fn last_of_each(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let mut last: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        match last.iter_mut().find(|w| w.type_ == wanted.type_) {
+            Some(before) => *before = wanted,
+            None => last.push(wanted),
+        }
+    }
+    last
 }
 
 fn phase_name(phase: PipelinePhase) -> String {

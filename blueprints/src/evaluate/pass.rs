@@ -12,7 +12,7 @@ use super::topics::TopicState;
 use crate::expr::Node;
 use crate::graph::Edge;
 use crate::object::{Gvk, ObjectKey};
-use crate::plan::Action;
+use crate::plan::{Action, Event};
 use crate::resolve::scope::ComponentNode;
 use crate::resolve::template::dynamic;
 use crate::resolve::{ComponentScope, Resolved};
@@ -29,6 +29,13 @@ pub(super) struct Pass<'a> {
     pub(super) status: PipelineStatus,
     pub(super) actions: Vec<Action>,
     pub(super) requeue: Option<Duration>,
+    pub(super) events: Vec<Event>,
+    /// Changes that would delete data and are not confirmed.
+    pub(super) destructive: Vec<String>,
+    /// A user wants failed components tried again.
+    pub(super) retry: bool,
+    /// The schedule has not started a run yet.
+    pub(super) awaits_first_run: bool,
     pub(super) topics: Vec<TopicState>,
     /// A line a component, in the order of the graph.
     pub(super) lines: Vec<ComponentStatus>,
@@ -63,6 +70,10 @@ impl<'a> Pass<'a> {
             status,
             actions: Vec::new(),
             requeue: None,
+            events: Vec::new(),
+            destructive: Vec::new(),
+            retry: false,
+            awaits_first_run: false,
             topics: Vec::new(),
             lines: Vec::new(),
             nodes: Nodes::default(),

@@ -1,36 +1,13 @@
 //! The Pipeline as a whole: phase, conditions, counts, times.
 
 use tributary_crds::condition::truncated;
-use tributary_crds::{ComponentStatus, ConditionType, Health, PipelinePhase, Reason, RunStatus, Timestamp, Wanted};
+use tributary_crds::{ComponentStatus, ConditionType, Health, PipelinePhase, Reason, Timestamp, Wanted};
 
-use super::components::has_ended;
 use super::pass::Pass;
+use super::waits::has_ended;
 use crate::drivers::Lifetime;
 
-/// Finished runs that are kept where the spec does not say.
-const HISTORY_LIMIT: usize = 3;
-
 impl Pass<'_> {
-    /// A greater run than the last one begins: the last goes into the history.
-    pub(super) fn begin_run(&mut self) {
-        let run = self.resolved.run;
-        if let Some(last) = self.old.run.filter(|last| *last < run) {
-            let ended = RunStatus {
-                run: last,
-                phase: self.old.phase,
-                start_time: self.old.start_time.clone(),
-                completion_time: self.old.completion_time.clone(),
-                message: self.old.message.clone(),
-            };
-            let limit = self.world.pipeline.spec.history_limit.and_then(|n| usize::try_from(n).ok());
-            self.status.history.insert(0, ended);
-            self.status.history.truncate(limit.unwrap_or(HISTORY_LIMIT));
-            self.status.start_time = None;
-            self.status.completion_time = None;
-        }
-        self.status.run = Some(run);
-    }
-
     /// Fills in the status; gives the conditions.
     pub(super) fn summary(&mut self) -> Vec<Wanted> {
         let suspend = self.world.pipeline.spec.suspend;
@@ -188,6 +165,7 @@ fn reason_of(line: &ComponentStatus) -> Option<Reason> {
         Reason::TopicFailed,
         Reason::SuspendedBySpec,
         Reason::WaitingForChildren,
+        Reason::WaitingForSchedule,
     ]
     .into_iter()
     .find(|r| r.as_str() == line.reason)

@@ -1,15 +1,19 @@
 //! Topics of a Pipeline: who manages them, the resources that stand for them, and how they are.
 
 use kube::core::DynamicObject;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tributary_crds::{
-    API_VERSION, GROUP, Health, Pipeline, PipelineTopicStatus, Provider as Wished, Reason, VERSION, names,
+    API_VERSION, GROUP, Health, KafkaConnection, Pipeline, PipelineTopicStatus, Provider as Wished, Reason, VERSION,
+    names,
 };
 
-use super::child::{self, PIPELINE_NAMESPACE, RETAIN, annotation, is_own_topic};
+use super::adopt::is_offered;
+use super::child::{self, PIPELINE_NAMESPACE, RETAIN, annotation, is_own_topic, label};
 use super::pass::Pass;
+use crate::change::{self, Effect};
 use crate::drivers::{self, Component as _, KafkaTopicDriver};
-use crate::object::{Gvk, ObjectKey};
+use crate::object::{Gvk, ObjectKey, field};
 use crate::resolve::{Resolved, Topic, hash};
 use crate::world::{Served, Verb};
 
@@ -203,9 +207,14 @@ impl Pass<'_> {
                 None => TopicState::new(topic, Health::Pending, Reason::TopicsPending, "is being created"),
             };
         };
-        if !is_own_topic(&world.pipeline, existing) {
-            let message =
-                format!("{key} exists and does not belong to this Pipeline; delete it, or set `existing: true`");
+        let own = is_own_topic(&world.pipeline, existing);
+        if !own && !is_offered(&world.pipeline, existing) {
+            let message = format!(
+                "{key} exists and does not belong to this Pipeline; delete it, set `existing: true`, or have it taken \
+                 over: annotate it with {}={}",
+                names::ADOPT_BY,
+                self.resolved.pipeline
+            );
             return TopicState::new(topic, Health::Failed, Reason::NameTaken, message);
         }
         self.keep(existing, &key);
@@ -214,7 +223,18 @@ impl Pass<'_> {
             return TopicState::new(topic, Health::Pending, Reason::WaitingForChildren, message);
         }
         let wanted = object.pointer("/metadata/annotations").and_then(|a| a.get(names::TEMPLATE_HASH)?.as_str());
-        if annotation(existing, names::TEMPLATE_HASH) != wanted {
+        if !own || annotation(existing, names::TEMPLATE_HASH) != wanted {
+            let step = change::topic(Some(&of_resource(topic, existing)), topic);
+            if step.effect == Effect::Refused {
+                return TopicState::new(topic, Health::Failed, Reason::NotSupported, step.reason);
+            }
+            if step.effect == Effect::Destructive && !self.is_confirmed() {
+                self.destructive.push(format!("topic `{}`: {}: {}", topic.name, step.reason, step.data));
+                return observed(topic, existing);
+            }
+            if !own {
+                self.tell_of_topic(topic, &format!("{key} is taken over"));
+            }
             self.apply(object, existing);
             if let Some((reason, message)) = self.refusal(&key, Verb::Apply) {
                 return TopicState::new(topic, Health::Failed, reason, message);
@@ -222,6 +242,24 @@ impl Pass<'_> {
             return TopicState::new(topic, Health::Progressing, Reason::TopicsPending, "is being changed");
         }
         observed(topic, existing)
+    }
+}
+
+/// The topic that a resource stands for now.
+fn of_resource(topic: &Topic, existing: &DynamicObject) -> Topic {
+    let spec = |name: &str| field(existing, &["spec", name]);
+    let count = |name: &str| spec(name).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok());
+    let connection = spec("kafka").and_then(|k| KafkaConnection::deserialize(k).ok());
+    let name = spec("topicName").and_then(Value::as_str).or(existing.metadata.name.as_deref());
+    Topic {
+        topic_name: name.unwrap_or_default().to_owned(),
+        connection: connection.unwrap_or_else(|| topic.connection.clone()),
+        partitions: count("partitions"),
+        replicas: count("replicas"),
+        config: spec("config").and_then(Value::as_object).cloned().unwrap_or_default(),
+        retain: label(existing, RETAIN) != Some("false"),
+        existing: false,
+        ..topic.clone()
     }
 }
 

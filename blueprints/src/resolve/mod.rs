@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tributary_crds::{BlueprintSpec, Format, KafkaConnection, Pipeline, PipelineSpec, S3Connection, StatusRules};
 
+use crate::claims::{Claim, claims};
 use crate::drivers::{self, Lifetime};
 use crate::expr::Expression;
 use crate::graph::Graph;
@@ -367,19 +368,33 @@ impl<'a> Analysis<'a> {
     }
 }
 
+/// What of a Pipeline concerns others: known before anything of it runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outline {
+    /// The names that its children have, topics included, as far as spec and status say.
+    pub children: Vec<ObjectKey>,
+    /// What it alone may own.
+    pub claims: Vec<Claim>,
+}
+
 /// The names that a Pipeline's children have, topics included, as far as its spec and status say.
 pub fn expected_children(pipeline: &Pipeline, blueprint: Option<&BlueprintSpec>, served: &Served) -> Vec<ObjectKey> {
-    let Some(blueprint) = blueprint_of(pipeline, blueprint) else { return Vec::new() };
+    outline(pipeline, blueprint, served).children
+}
+
+/// What of a Pipeline concerns others; nothing where its blueprint is wrong.
+pub fn outline(pipeline: &Pipeline, blueprint: Option<&BlueprintSpec>, served: &Served) -> Outline {
+    let Some(blueprint) = blueprint_of(pipeline, blueprint) else { return Outline::default() };
     let mut analysis = Analysis::of_pipeline(pipeline, blueprint, None);
     analysis.structure();
     if !analysis.problems.is_empty() {
-        return Vec::new();
+        return Outline::default();
     }
     let resolved = analysis.resolved;
     let provider = crate::evaluate::topics::Provider::expected(pipeline, served);
     let topics = resolved.topics.iter().filter(|t| !t.existing).map(|t| provider.key(&resolved, t));
     let components = resolved.components.iter().map(|c| c.key(&resolved.namespace));
-    topics.chain(components).collect()
+    Outline { children: topics.chain(components).collect(), claims: claims(pipeline, &resolved) }
 }
 
 /// The kinds of a blueprint's components, those without a driver included.

@@ -7,6 +7,7 @@ use super::scope::{Tree, text};
 use crate::expr::child_path;
 use crate::openapi::{self, Strings};
 use crate::problem::{Code, Origin, Problem, listing, nearest};
+use crate::schedule::Schedule;
 
 impl Analysis<'_> {
     /// Every parameter: its value, its default, or that it is not known.
@@ -80,8 +81,15 @@ impl Analysis<'_> {
         self.problems.push(Problem { code, origin: Origin::Pipeline, path, message: message.into(), suggestion });
     }
 
-    /// `pipeline` and `run`.
+    /// `pipeline` and `run`, and when runs begin.
     pub(super) fn environment(&mut self) {
+        if let Some((expression, zone)) = self.spec.and_then(|s| Some((s.schedule.as_ref()?, s.time_zone.as_deref()))) {
+            let (schedule, zoned) = (Schedule::parse(expression, None), Schedule::parse(expression, zone));
+            let path = if schedule.is_err() { "spec.schedule" } else { "spec.timeZone" };
+            if let Err(reason) = schedule.and(zoned) {
+                self.pipeline_problem(Code::BadSchedule, path.into(), reason, None);
+            }
+        }
         if self.spec.is_some() {
             let (name, namespace) = (self.resolved.pipeline.clone(), self.resolved.namespace.clone());
             self.scope.set("pipeline", "name", text(name));

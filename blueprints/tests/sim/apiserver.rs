@@ -8,7 +8,7 @@ use serde_json::Value;
 use tributary_blueprints::object::{Gvk, ObjectKey};
 use tributary_blueprints::plan::Action;
 use tributary_blueprints::world::Served;
-use tributary_crds::{Pipeline, PipelineStatus, Time, Timestamp};
+use tributary_crds::{BlueprintSpec, Pipeline, PipelineStatus, Time, Timestamp};
 
 pub const NAMESPACE: &str = "apps";
 
@@ -16,6 +16,8 @@ pub const NAMESPACE: &str = "apps";
 #[derive(Clone, Default, PartialEq)]
 pub struct State {
     pub pipeline: Option<Rc<Pipeline>>,
+    /// The one that the Pipeline refers to.
+    pub blueprint: Option<Rc<BlueprintSpec>>,
     pub objects: BTreeMap<ObjectKey, Rc<DynamicObject>>,
 }
 
@@ -25,6 +27,10 @@ pub struct Apiserver {
     pub served: Served,
     /// Every successful creation, in order.
     pub created: Vec<ObjectKey>,
+    /// Creations of batch work by name, what the user did before, hash and attempt.
+    pub works: Vec<(String, u32, String, String)>,
+    /// How often users did something that may well make a child anew.
+    pub epoch: u32,
     /// Every uid that was deleted.
     pub deleted: BTreeSet<String>,
     counter: u64,
@@ -43,6 +49,7 @@ impl Apiserver {
             ("tributary.dev", "v1alpha1", "Topic", "topics"),
             ("batch", "v1", "Job", "jobs"),
             ("apps", "v1", "Deployment", "deployments"),
+            ("apps", "v1", "ControllerRevision", "controllerrevisions"),
             ("", "v1", "ConfigMap", "configmaps"),
             ("example.com", "v1", "Widget", "widgets"),
         ] {
@@ -158,6 +165,12 @@ impl Apiserver {
         object.metadata.resource_version = Some(self.version());
         object.metadata.generation = Some(1);
         self.created.push(key.clone());
+        if matches!(key.kind.as_str(), "MapReduceJob" | "Job" | "Widget") {
+            let of = |name: &str| object.metadata.annotations.as_ref().and_then(|a| a.get(name).cloned());
+            let (hash, attempt) = (of("tributary.dev/template-hash"), of("tributary.dev/attempt"));
+            let work = (key.name.clone(), self.epoch, hash.unwrap_or_default(), attempt.unwrap_or_default());
+            self.works.push(work);
+        }
         self.state.objects.insert(key, Rc::new(object));
         Ok(())
     }
@@ -177,6 +190,11 @@ impl Apiserver {
         annotations.extend(object.metadata.annotations.clone().unwrap_or_default());
         let labels = current.metadata.labels.get_or_insert_default();
         labels.extend(object.metadata.labels.clone().unwrap_or_default());
+        let owners = current.metadata.owner_references.get_or_insert_default();
+        for owner in object.metadata.owner_references.iter().flatten() {
+            owners.retain(|o| o.uid != owner.uid);
+            owners.push(owner.clone());
+        }
         current.metadata.resource_version = Some(version);
         if current.data.get("spec") != before.as_ref() {
             current.metadata.generation = current.metadata.generation.map(|g| g + 1);

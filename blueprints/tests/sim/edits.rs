@@ -16,7 +16,10 @@ use super::{assert_settled, cluster, seeds};
 fn edited(pipeline: &Pipeline, scenario: &Scenario, rng: &mut Rng) -> Pipeline {
     let mut value = serde_json::to_value(pipeline).unwrap();
     let components = value["spec"]["blueprint"]["components"].as_array_mut().unwrap();
-    let at = rng.below(components.len() as u32) as usize;
+    let deployments =
+        (0..components.len()).find(|at| scenario.components[scenario.order[*at]].kind == Kind::Deployment);
+    let any = rng.below(components.len() as u32) as usize;
+    let at = deployments.filter(|_| rng.chance(50)).unwrap_or(any);
     let deployment = scenario.components[scenario.order[at]].kind == Kind::Deployment;
     let template = &mut components[at]["template"];
     match (rng.below(4), deployment) {
@@ -73,6 +76,7 @@ fn what_the_plan_says_is_what_happens() {
                 Effect::InPlace if step.reason.contains("which may change") => (&["apply"], &[]),
                 Effect::InPlace | Effect::Restart => (&["apply"], &["apply"]),
                 Effect::Replace => (&["delete", "create"], &["delete", "create"]),
+                Effect::Drain => (&["apply", "delete", "create"], &["apply", "delete", "create"]),
                 other => panic!("{other:?} is not among these edits"),
             };
             assert!(verbs.iter().all(|v| may.contains(v)), "{}", told());
@@ -81,7 +85,8 @@ fn what_the_plan_says_is_what_happens() {
             }
         }
     }
-    for effect in [Effect::Unchanged, Effect::Create, Effect::InPlace, Effect::Restart, Effect::Replace] {
+    for effect in [Effect::Unchanged, Effect::Create, Effect::InPlace, Effect::Restart, Effect::Drain, Effect::Replace]
+    {
         assert!(seen.get(&effect).is_some_and(|n| *n > 0), "{effect:?} is never tried: {seen:?}");
     }
 }

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use tributary_blueprints::object::{ObjectKey, field};
-use tributary_blueprints::plan::Plan;
+use tributary_blueprints::plan::{Action, Plan};
+use tributary_blueprints::revision::{self, Kept, Revision};
 use tributary_blueprints::world::{Objects, World};
-use tributary_blueprints::{evaluate, expected_children};
-use tributary_crds::names;
+use tributary_blueprints::{evaluate, expected_children, running};
+use tributary_crds::{Pipeline, names};
 
 use super::apiserver::{Apiserver, State};
+use super::bugs::{self, Bug};
 use super::rng::Rng;
 
 /// How a child ends: decided by its name and its attempt, so that a run without faults ends the same.
@@ -25,6 +27,8 @@ pub struct Cluster {
     position: BTreeMap<String, usize>,
     /// Children that have served or ended well at some time.
     pub good: BTreeSet<String>,
+    /// A defect of the loop, planted on purpose.
+    pub bug: Option<Bug>,
     /// The earliest state that a kind's cache may be in: the operator's own writes are waited for.
     floor: BTreeMap<String, usize>,
 }
@@ -32,7 +36,8 @@ pub struct Cluster {
 impl Cluster {
     pub fn new(server: Apiserver, fate: Fate) -> Self {
         let history = vec![server.state.clone()];
-        Self { server, fate, history, good: BTreeSet::new(), position: BTreeMap::new(), floor: BTreeMap::new() }
+        let (good, position, floor) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { server, fate, history, good, position, bug: None, floor }
     }
 
     /// Time passes: children of all kinds make a step with some probability.
@@ -74,7 +79,7 @@ impl Cluster {
 
     fn kinds(&self) -> impl Iterator<Item = String> + use<> {
         let kinds: Vec<String> = self.server.served.0.keys().map(|(_, kind)| kind.clone()).collect();
-        kinds.into_iter().chain(["Pipeline".into()])
+        kinds.into_iter().chain(["Pipeline".into(), "Blueprint".into()])
     }
 
     /// What the operator's caches show. With `lag`, each kind's is somewhere between its last state and the newest.
@@ -86,11 +91,34 @@ impl Cluster {
             self.position.insert(kind, at);
         }
         let pipeline = self.history[self.position["Pipeline"]].pipeline.as_deref()?.clone();
-        let served = self.server.served.clone();
-        let expected = expected_children(&pipeline, None, &served);
+        let referred = pipeline.spec.blueprint_ref.is_some();
+        let blueprint = self.history[self.position["Blueprint"]].blueprint.as_deref().filter(|_| referred).cloned();
+        let revisions = self.revisions(&pipeline);
+        let served = self.server.served.clone().into();
+        let world = World { pipeline, blueprint, revisions: Some(revisions), served, ..World::default() };
+        Some(bugs::in_world(self.bug, self.with_children(world)))
+    }
+
+    fn revisions(&self, pipeline: &Pipeline) -> Vec<Kept> {
+        let past = &self.history[self.position["ControllerRevision"]];
+        let all = || past.objects.iter().filter(|(k, _)| k.kind == "ControllerRevision").map(|(_, o)| o);
+        let needed = revision::needed(pipeline, all().filter_map(|o| o.data["revision"].as_i64()));
+        let content = |o: &DynamicObject, n: i64| {
+            needed.contains(&n).then(|| Revision::from_data(n, &o.data["data"]).unwrap().content)
+        };
+        all().filter_map(|o| Kept::of(pipeline, o, |n| content(o, n))).collect()
+    }
+
+    fn with_children(&self, world: World) -> World {
+        let World { pipeline, served, .. } = &world;
+        let expected = running(&world).map_or(Vec::new(), |content| {
+            let (pipeline, blueprint) = content.at(pipeline);
+            expected_children(&pipeline, blueprint.as_ref(), served)
+        });
         let inventory: Vec<ObjectKey> =
             pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref).collect();
-        let children = self.server.served.0.keys().flat_map(|(_, kind)| {
+        let kinds = self.server.served.0.keys().filter(|(_, kind)| kind != "ControllerRevision");
+        let children = kinds.flat_map(|(_, kind)| {
             let past = &self.history[self.position[kind]];
             past.objects.iter().filter(move |(k, _)| k.kind == *kind).map(|(k, o)| (k.clone(), o.as_ref().clone()))
         });
@@ -101,13 +129,14 @@ impl Cluster {
                 || inventory.contains(key)
         };
         let children = Objects(children.filter(|(key, object)| mine(key, object)).collect());
-        Some(World { pipeline, children, served, ..World::default() })
+        World { children, ..world }
     }
 
     /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it.
     pub fn carry_out(&mut self, world: &World, plan: &Plan, cut: usize) {
         let mut seen = world.pipeline.metadata.clone();
-        for (i, action) in plan.actions.iter().enumerate() {
+        let actions = bugs::in_actions(self.bug, &plan.actions, &self.server.state);
+        for (i, action) in actions.iter().enumerate() {
             if i > cut || self.server.act(action, &seen).is_err() {
                 return self.history.push(self.server.state.clone());
             }
@@ -115,7 +144,7 @@ impl Cluster {
             if i == cut {
                 return;
             }
-            if matches!(action, tributary_blueprints::plan::Action::Finalizers(_)) {
+            if matches!(action, Action::Finalizers(_)) {
                 if let Some(pipeline) = &self.server.state.pipeline {
                     seen.resource_version.clone_from(&pipeline.metadata.resource_version);
                 }
@@ -128,18 +157,39 @@ impl Cluster {
             && self.server.write_status(status, &seen).is_ok()
         {
             self.history.push(self.server.state.clone());
-            if cut > plan.actions.len() {
+            if cut > actions.len() {
                 self.floor.insert("Pipeline".into(), self.history.len() - 1);
             }
         }
     }
 
+    /// What a former leader has on its way still: nobody waits for it. Creations are left out: only their names guard them.
+    pub fn carry_out_late(&mut self, world: &World, plan: &Plan) {
+        for action in bugs::in_actions(self.bug, &plan.actions, &self.server.state) {
+            if !matches!(action, Action::Create(_)) {
+                let _ = self.server.act(&action, &world.pipeline.metadata);
+            }
+        }
+        if let Some(status) = &plan.status {
+            let _ = self.server.write_status(status, &world.pipeline.metadata);
+        }
+        self.history.push(self.server.state.clone());
+    }
+
     /// One pass of the operator without faults; gives its plan.
     pub fn reconcile(&mut self, rng: &mut Rng) -> Option<Plan> {
         let world = self.observe(rng, false)?;
-        let plan = evaluate(&world, self.server.now);
+        let plan = self.decide(&world, 0);
         self.carry_out(&world, &plan, usize::MAX);
         Some(plan)
+    }
+
+    /// What is to be done, this many seconds from now. Whatever holds for every decision is held up to it.
+    pub fn decide(&self, world: &World, later: u64) -> Plan {
+        let now = self.server.now + std::time::Duration::from_secs(later);
+        let plan = bugs::in_plan(self.bug, world, evaluate(world, now));
+        super::life::every_decision(world, &plan);
+        plan
     }
 
     /// Passes without faults until nothing changes any more; `false` where that does not come.
@@ -167,8 +217,7 @@ impl Cluster {
     }
 }
 
-fn kind_of(action: &tributary_blueprints::plan::Action) -> String {
-    use tributary_blueprints::plan::Action;
+fn kind_of(action: &Action) -> String {
     match action {
         Action::Create(object) | Action::Apply { object } => object.types.as_ref().unwrap().kind.clone(),
         Action::Delete { key, .. } => key.kind.clone(),

@@ -100,7 +100,7 @@ impl Cluster {
         .unwrap();
         let gvk = kind_of(component);
         let mut world = World { pipeline, ..World::default() };
-        world.served.add(&gvk, "children", true);
+        std::sync::Arc::make_mut(&mut world.served).add(&gvk, "children", true);
         Self {
             world,
             now: "2026-01-01T00:00:00Z".parse().unwrap(),

@@ -47,6 +47,9 @@ impl Cluster {
         metadata.generation = Some(1);
         metadata.creation_timestamp = Some(Time(now));
         pipeline.status = None;
+        // it is run by hand, now
+        pipeline.spec.schedule = None;
+        pipeline.spec.time_zone = None;
         Self {
             pipeline,
             blueprint,
@@ -85,7 +88,7 @@ impl Cluster {
             pipeline: self.pipeline.clone(),
             blueprint: self.blueprint.clone(),
             children: self.children.clone(),
-            served: self.served.clone(),
+            served: self.served.clone().into(),
             refusals: self.refusals.clone(),
             ..World::default()
         }

@@ -4,12 +4,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::{Value, json};
-use tributary_blueprints::{duration, world::Refusal};
+use tributary_blueprints::{duration, schedule::Schedule, world::Refusal};
 use tributary_crds::{DaemonJobSpec, DaemonJobStatus};
 
 use crate::{
     Node, Problem,
-    cron::Schedule,
     job::{Jobs, Pods},
     names,
     revision::Revisions,

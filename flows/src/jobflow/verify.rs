@@ -8,11 +8,12 @@ use tributary_blueprints::{
     expr::{Expression, Reference},
     graph::{Edge, Graph, Wait},
     problem::nearest,
+    schedule::Schedule,
 };
 use tributary_crds::{FlowStep, JobFlowSpec, Retry, Template, names::MAX_CHILD_NAME};
 
 use super::frozen::{Part, all_steps};
-use crate::{Problem, cron::Schedule, expand};
+use crate::{Problem, expand};
 
 /// What may be asked of a step.
 pub(super) const FACTS: [&str; 4] = ["succeeded", "failed", "skipped", "completed"];

@@ -99,6 +99,8 @@ impl Act {
         scope: impl Fn(&ObjectKey) -> Scope,
         refused: &mut Refused,
     ) -> Result<(), ActError> {
+        // what nobody wants any more is no reason to hold anything back
+        refused.retain(actions, &[]);
         let mut done = Vec::new();
         for (index, action) in actions.iter().enumerate() {
             if refused.is_pausing(action, Instant::now()) {

@@ -134,6 +134,20 @@ async fn a_refusal_is_kept_the_others_go_on_and_the_finalizer_stays() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_what_is_not_wanted_any_more_holds_no_finalizer() {
+    let mut rig = Rig::new().await;
+    let path = "PATCH /apis/tributary.dev/v1alpha1/namespaces/ns/pipelines/p";
+    let gone = json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p", "uid": "u", "resourceVersion": "8"}});
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 403, failure(403, "Forbidden", "the namespace is being terminated"));
+    rig.server.on(path, 200, gone);
+    rig.act(&[create("a")]).await.unwrap();
+    assert!(!rig.refused.is_empty());
+    // the Pipeline is deleted with its namespace
+    rig.act(&[Action::Finalizers(Vec::new())]).await.unwrap();
+    assert_eq!(rig.server.requests().last().map(String::as_str), Some(path));
+}
+
+#[tokio::test]
 async fn a_passing_failure_ends_the_pass() {
     let mut rig = Rig::new().await;
     let mut busy = failure(429, "TooManyRequests", "slow down");

@@ -90,6 +90,8 @@ pub enum Scope {
     OfDaemonJobs,
     /// Those that Spark labels as the pod of a driver.
     SparkDrivers,
+    /// Those that carry the label of a Pipeline.
+    OfPipelines,
 }
 
 /// One store.

@@ -215,6 +215,12 @@ fn prune(object: &mut DynamicObject, gvk: &Gvk) {
             object.metadata.annotations = None;
             data.remove("status");
         }
+        // as text it is a fraction of the size, and read only where it matters
+        ("apps", "ControllerRevision", Some(data)) if labels.is_some_and(|l| l.contains_key(names::PIPELINE)) => {
+            if let Some(content) = data.get_mut("data").filter(|c| !c.is_string()) {
+                *content = content.to_string().into();
+            }
+        }
         ("batch", "Job", Some(data)) if is_of_flow => {
             data.get_mut("spec").and_then(Value::as_object_mut).map(|spec| spec.remove("template"));
         }

@@ -1,10 +1,14 @@
 //! Whom an event wakes, and what a decision has to wait for.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use kube::Config;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{
+    controller::{Controller as _, Observed},
+    pipeline::Pipelines,
+};
 
 /// Caches of a cluster that cannot be reached: events come from the test.
 fn caches() -> Arc<Caches> {
@@ -13,6 +17,7 @@ fn caches() -> Arc<Caches> {
         served.add(&kind.gvk(), &format!("{}s", kind.as_str().to_lowercase()), true);
     }
     served.add(&Gvk::new("batch", "v1", "Job"), "jobs", true);
+    served.add(&tributary_blueprints::revision::gvk(), "controllerrevisions", true);
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let caches = Caches::of(client, served);
     caches.want(jobs());
@@ -230,4 +235,86 @@ async fn a_pod_wakes_its_flow_and_a_node_every_daemon_job_where_it_changes() {
     assert!(woken(&caches, PrimaryKind::DaemonJob).await.is_empty(), "its heartbeat is of no interest");
     caches.on_event(&nodes, Event::Apply(node("no", "hdd")));
     assert_eq!(woken(&caches, PrimaryKind::DaemonJob).await, ["d"]);
+}
+
+fn claimant(name: &str, created: &str, topic: &str) -> DynamicObject {
+    let mut pipeline = object(name, json!({"creationTimestamp": created}));
+    pipeline.data = json!({"spec": {
+        "kafka": {"clusters": {"default": {"bootstrapServers": "kafka.kafka:9092"}}},
+        "blueprint": {
+            "topics": [{"name": "t", "topicName": topic}],
+            "components": [{"name": "c", "template": {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {
+                "restartPolicy": "Never", "containers": [{"name": "main", "image": "x"}]}}}}}],
+        },
+    }});
+    pipeline
+}
+
+/// The Pipelines that stand before this one, as its decision sees them.
+fn rivals(caches: &Caches, pipelines: &Pipelines, name: &str) -> Vec<String> {
+    let by = primary(PrimaryKind::Pipeline, name);
+    match caches.observe(&by, |view| pipelines.observe(&by, view)) {
+        Observed::World(world) => world.rivals.into_iter().map(|claim| claim.pipeline).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn of_two_pipelines_of_one_topic_the_younger_gives_way_and_is_woken_when_it_need_not_any_more() {
+    let caches = caches();
+    for id in crate::pipeline::stores().into_iter().chain([jobs(), StoreId::new(GROUP, "Topic", Scope::All)]) {
+        caches.want(id.clone());
+        caches.on_event(&id, Event::InitDone);
+    }
+    let wake = |event| caches.on_event(&pipelines(), event);
+    wake(Event::Apply(claimant("a", "2026-01-01T00:00:00Z", "clicks")));
+    wake(Event::Apply(claimant("b", "2026-01-01T00:00:01Z", "clicks")));
+    woken(&caches, PrimaryKind::Pipeline).await;
+    let pipelines = Pipelines::new(caches.queues().of(PrimaryKind::Pipeline));
+    assert_eq!(rivals(&caches, &pipelines, "b"), ["ns/a"], "though nobody has looked at the older one yet");
+    assert!(rivals(&caches, &pipelines, "a").is_empty());
+    assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty());
+    let again = |topic| Event::Apply(claimant("a", "2026-01-01T00:00:00Z", topic));
+    for (topic, expected) in [("views", vec![]), ("clicks", vec!["ns/a".to_owned()])] {
+        wake(again(topic));
+        assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["a"]);
+        rivals(&caches, &pipelines, "a");
+        assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["b"], "{topic}");
+        assert_eq!(rivals(&caches, &pipelines, "b"), expected);
+    }
+    pipelines.forget(&primary(PrimaryKind::Pipeline, "a"));
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["b"]);
+    assert!(rivals(&caches, &pipelines, "b").is_empty());
+}
+
+#[tokio::test]
+async fn a_pipeline_sees_its_own_revisions_and_their_content_where_it_matters() {
+    let caches = caches();
+    for id in crate::pipeline::stores().into_iter().chain([jobs(), StoreId::new(GROUP, "Topic", Scope::All)]) {
+        caches.want(id.clone());
+        caches.on_event(&id, Event::InitDone);
+    }
+    let mut pipeline = claimant("p", "2026-01-01T00:00:00Z", "clicks");
+    pipeline.data["status"] = json!({"revision": 2});
+    caches.on_event(&pipelines(), Event::Apply(pipeline.clone()));
+    let parsed: tributary_crds::Pipeline = parse(&pipeline).unwrap();
+    let content = std::sync::Arc::new(tributary_blueprints::revision::Content::of(&parsed, None).unwrap());
+    for number in 1..=4 {
+        let mut revision =
+            tributary_blueprints::revision::Revision { number, content: content.clone() }.object(&parsed).unwrap();
+        revision.metadata.uid = Some(format!("r{number}"));
+        revision.metadata.resource_version = Some("9".into());
+        if number == 3 {
+            revision.metadata.owner_references.as_mut().unwrap()[0].uid = "a-former-one".into();
+        }
+        caches.on_event(&crate::pipeline::stores()[0], Event::Apply(revision));
+    }
+    let (by, controller) = (primary(PrimaryKind::Pipeline, "p"), Pipelines::new(Arc::default()));
+    let Observed::World(world) = caches.observe(&by, |view| controller.observe(&by, view)) else { panic!() };
+    let kept = world.revisions.unwrap();
+    let seen: Vec<(i64, bool, bool)> = kept.iter().map(|k| (k.number, k.ours, k.content.is_some())).collect();
+    assert_eq!(seen, [(1, true, false), (2, true, true), (3, false, false), (4, true, true)]);
+    assert!(world.children.0.is_empty(), "a revision is no child");
+    // what was written is awaited where revisions are watched
+    assert_eq!(controller.scope(&kept[0].key(&parsed)), Scope::OfPipelines);
 }

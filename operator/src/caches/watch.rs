@@ -26,6 +26,7 @@ pub(super) fn start(caches: Arc<Caches>, id: StoreId, resource: ApiResource, sto
             Scope::OfFlows => follow(labelled(names::FLOW), &caches, &id, &stop).await,
             Scope::OfDaemonJobs => follow(labelled(names::DAEMON_JOB), &caches, &id, &stop).await,
             Scope::SparkDrivers => follow(labelled("spark-role=driver"), &caches, &id, &stop).await,
+            Scope::OfPipelines => follow(labelled(names::PIPELINE), &caches, &id, &stop).await,
             Scope::OfJobsMetadata => {
                 let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(caches.client.clone(), &resource);
                 let metadata = watcher::watcher(api, of_jobs).map_ok(|event| map(event, of_metadata));

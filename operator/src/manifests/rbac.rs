@@ -57,7 +57,8 @@ fn operator_rules() -> Vec<Value> {
         rule("batch", &["jobs"], &CHILD_VERBS),
         // the children of a Pipeline are written in the name of its account
         rule("", &["serviceaccounts"], &["impersonate"]),
-        // what a run of a JobFlow or DaemonJob was frozen from, the mutexes of flows, what came to each node
+        // revisions of Pipelines, what a run of a JobFlow or DaemonJob was frozen from, the mutexes of flows, what came to
+        // each node
         rule("apps", &["controllerrevisions"], &["get", "list", "watch", "create", "delete"]),
         rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "create", "delete"]),
         rule("", &["configmaps"], &["get", "list", "watch", "create", "patch"]),

@@ -23,12 +23,6 @@ pub async fn create(ns: &Namespace, objects: Vec<Value>, processes: usize) -> an
     Ok(())
 }
 
-/// How many objects of a kind there are with this field.
-pub async fn count(ns: &Namespace, kind: &str, field: &str) -> anyhow::Result<usize> {
-    let out = ns.kubectl(&["get", kind, "--field-selector", field, "-o", "name"]).await?;
-    Ok(out.lines().count())
-}
-
 /// Makes fake nodes.
 pub async fn make_nodes(names: impl Iterator<Item = String>) -> anyhow::Result<()> {
     let items: Vec<Value> = names.map(|name| objects::node(&name)).collect();

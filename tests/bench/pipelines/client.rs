@@ -1,8 +1,6 @@
 //! The cluster by a client of its own: kubectl would be the bottleneck.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,6 +10,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tributary_tests::counting::{Counter, client};
 
 use super::objects::GROUP;
 
@@ -36,9 +35,7 @@ pub struct Cluster {
 impl Cluster {
     /// By KUBECONFIG.
     pub async fn new(namespace: &str) -> anyhow::Result<Self> {
-        // fails only where one is installed
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { client: Client::try_default().await?, namespace: namespace.into() })
+        Ok(Self { client: client().await?, namespace: namespace.into() })
     }
 
     fn api(&self, resource: &ApiResource) -> Api<DynamicObject> {
@@ -91,22 +88,9 @@ impl Cluster {
         })
     }
 
-    /// Counts the Pipelines that have Succeeded, as a watch shows them.
-    pub fn count_succeeded(&self) -> (Arc<AtomicUsize>, JoinHandle<()>) {
-        let (api, count) = (self.api(&pipelines()), Arc::new(AtomicUsize::new(0)));
-        let shared = count.clone();
-        let task = tokio::spawn(async move {
-            let mut seen = std::collections::HashSet::new();
-            let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
-            while let Some(event) = events.next().await {
-                if let Ok(Event::Apply(o) | Event::InitApply(o)) = event
-                    && o.data.pointer("/status/phase") == Some(&json!("Succeeded"))
-                    && seen.insert(o.metadata.name)
-                {
-                    shared.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        });
-        (count, task)
+    /// Counts the Pipelines that have Succeeded.
+    pub async fn count_succeeded(&self) -> anyhow::Result<Counter> {
+        let gvk = GroupVersionKind::gvk("tributary.dev", "v1alpha1", "Pipeline");
+        Counter::start(&self.namespace, &gvk, |o| o.data.pointer("/status/phase") == Some(&json!("Succeeded"))).await
     }
 }

@@ -1,23 +1,23 @@
 //! Stand-ins for operators that do not run here: they walk the states that the real ones walk, over the real Kafka and S3.
 
 pub mod spark;
+pub mod spark_submit;
 pub mod strimzi;
 
 use anyhow::Context;
 use futures::StreamExt;
+use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::counting::client;
+
 /// The kind in one namespace, by KUBECONFIG.
 async fn api(namespace: &str, gvk: &GroupVersionKind) -> anyhow::Result<Api<DynamicObject>> {
-    // fails only where one is installed
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::try_default().await?;
-    Ok(Api::namespaced_with(client, namespace, &ApiResource::from_gvk(gvk)))
+    Ok(Api::namespaced_with(client().await?, namespace, &ApiResource::from_gvk(gvk)))
 }
 
 /// A running stand-in; it ends with this.

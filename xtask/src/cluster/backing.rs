@@ -64,15 +64,26 @@ fn s3_image(dirs: &Dirs) -> Image {
 
 /// The broker's jars and as much of this machine's JDK as they use, with a shell.
 fn kafka_image(dirs: &Dirs) -> Result<Image> {
-    let java = dirs.cache.join("java");
+    let image = Image::new("docker.io/tributary/kafka:dev").tree("/kafka", &dirs.kafka_libs())?;
+    let image = image.link("/bin/sh", "busybox").entrypoint(&["/bin/java"]);
+    with_java(image, &java(dirs, "java", MODULES)?)
+}
+
+/// A JRE of these modules of this machine's JDK, in the cache.
+pub fn java(dirs: &Dirs, name: &str, modules: &str) -> Result<PathBuf> {
+    let java = dirs.cache.join(name);
     remove_dir(&java)?;
     let mut jlink = Command::new("jlink");
-    jlink.args(["--add-modules", MODULES, "--strip-java-debug-attributes", "--no-man-pages", "--no-header-files"]);
-    sh::output(jlink.arg("--output").arg(&java)).context("the broker's image needs jlink, of a JDK")?;
-    let image = Image::new("docker.io/tributary/kafka:dev").tree("/java", &java)?.tree("/kafka", &dirs.kafka_libs())?;
-    let image = image.program("/bin/busybox", "/bin/busybox".into()).link("/bin/sh", "busybox");
-    let image = image.link("/bin/java", "../java/bin/java").entrypoint(&["/bin/java"]);
-    let libraries = libraries(&java)?.into_iter();
+    jlink.args(["--add-modules", modules, "--strip-java-debug-attributes", "--no-man-pages", "--no-header-files"]);
+    sh::output(jlink.arg("--output").arg(&java)).context("an image with Java needs jlink, of a JDK")?;
+    Ok(java)
+}
+
+/// The image with a JRE, the libraries that it is linked with, and busybox.
+pub fn with_java(image: Image, java: &Path) -> Result<Image> {
+    let image = image.tree("/java", java)?.program("/bin/busybox", "/bin/busybox".into());
+    let image = image.link("/bin/java", "../java/bin/java");
+    let libraries = libraries(java)?.into_iter();
     Ok(libraries.fold(image, |image, path| image.program(&path.to_string_lossy(), path.clone())))
 }
 

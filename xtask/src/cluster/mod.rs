@@ -1,6 +1,6 @@
 //! The cluster that tests run on: our own in a network namespace, or the one that TRIBUTARY_KUBECONFIG names.
 
-mod backing;
+pub mod backing;
 mod clean;
 mod diagnose;
 mod named;

@@ -7,7 +7,7 @@ mod report;
 use crate::checks;
 use crate::cluster::Cluster;
 use crate::dirs::Dirs;
-use crate::{images, packages, sh, tools};
+use crate::{images, packages, sh, spark, tools};
 use anyhow::{Context, Result, bail};
 use binaries::TestBinary;
 use clap::ValueEnum;
@@ -123,7 +123,11 @@ impl Runner<'_> {
         let up = report.part("cluster", || self.cluster.up(false, None));
         report.tests("e2e", || {
             up.context("not run: no cluster")?;
-            images::deliver(dirs, &self.cluster, &images.context("not run: no images")?)?;
+            let mut images = images.context("not run: no images")?;
+            if self.name.is_some_and(|name| name.contains("heavy_spark")) {
+                images.push(spark::image(dirs)?);
+            }
+            images::deliver(dirs, &self.cluster, &images)?;
             let result = self.execute(built.iter().filter(|b| b.suite == Suite::E2e), |p| self.cluster.command(p));
             if !matches!(&result, Ok(c) if c.failed == 0) {
                 self.cluster.diagnose(dirs);

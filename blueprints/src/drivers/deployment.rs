@@ -2,7 +2,7 @@
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::{Health, StatusRules};
+use tributary_crds::Health;
 
 use super::conditions::{condition, count, up_to_date};
 use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
@@ -76,10 +76,6 @@ impl Component for DeploymentDriver {
         } else {
             Change::new(Effect::InPlace, "its pods go on")
         }
-    }
-
-    fn drained(&self, child: &DynamicObject, _: Option<&StatusRules>) -> bool {
-        up_to_date(child) && count(child, &["status", "replicas"]) == 0
     }
 
     fn switch(&self) -> Switch {

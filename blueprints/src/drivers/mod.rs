@@ -193,7 +193,10 @@ pub trait Component: Sync {
 
     /// Whether a child that was stopped has come to rest, so that it may be replaced.
     fn drained(&self, child: &DynamicObject, rules: Option<&StatusRules>) -> bool {
-        self.observe(child, rules).health == Health::Suspended
+        match self.switch() {
+            Switch::Replicas => conditions::up_to_date(child) && conditions::count(child, &["status", "replicas"]) == 0,
+            _ => self.observe(child, rules).health == Health::Suspended,
+        }
     }
 }
 

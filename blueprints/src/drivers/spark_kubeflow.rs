@@ -5,7 +5,7 @@
 
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tributary_crds::Health;
+use tributary_crds::{Health, StatusRules};
 
 use super::conditions::{count, text};
 use super::{Component, GRACE, Lifetime, Port, Ports, Report, START, Switch, object_at, pods};
@@ -107,6 +107,11 @@ impl Component for SparkApplicationDriver {
 
     fn immutable(&self) -> bool {
         true
+    }
+
+    /// While it is SUSPENDING, its pods are still there.
+    fn drained(&self, child: &DynamicObject, _: Option<&StatusRules>) -> bool {
+        text(child, &["status", "applicationState", "state"]) == "SUSPENDED"
     }
 
     fn ttl_field(&self) -> Option<&'static str> {

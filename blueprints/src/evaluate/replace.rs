@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::core::DynamicObject;
-use tributary_crds::{ComponentStatus, Health};
+use tributary_crds::{ComponentStatus, Health, names};
 
 use super::child::{annotation, mark};
 use super::components::{left, told};
@@ -49,7 +49,12 @@ impl Pass<'_> {
         }
         let since = annotation(child, DRAINED_SINCE).and_then(|t| t.parse().ok());
         let Some(since) = since.filter(|_| driver.suspended(&child.data) == Some(true)) else {
-            let mut object = as_applied(child);
+            // of what is never changed nothing is applied but that it stops
+            let mut object = if component.is_immutable() {
+                self.bare(component, annotation(child, names::TEMPLATE_HASH).unwrap_or_default())
+            } else {
+                as_applied(child)
+            };
             driver.suspend(&mut object, true);
             mark(&mut object, &[], &[(DRAINED_SINCE, self.now.to_string())]);
             self.apply(object, child);

@@ -23,6 +23,9 @@ struct Trace {
     about: String,
     /// As in a blueprint.
     component: Value,
+    /// What apiserver and webhooks make of a child when it is created, as a merge patch.
+    #[serde(default)]
+    defaults: Value,
     steps: Vec<Step>,
 }
 
@@ -78,10 +81,11 @@ struct Cluster {
     created: u32,
     /// What was last applied to the child: fields that are not applied any more go.
     applied: Value,
+    defaults: Value,
 }
 
 impl Cluster {
-    fn new(component: &Value) -> Self {
+    fn new(component: &Value, defaults: &Value) -> Self {
         let pipeline: Pipeline = serde_json::from_value(json!({
             "metadata": {"name": "p", "namespace": "apps", "uid": "pipeline", "generation": 1},
             "spec": {
@@ -97,7 +101,13 @@ impl Cluster {
         let gvk = kind_of(component);
         let mut world = World { pipeline, ..World::default() };
         std::sync::Arc::make_mut(&mut world.served).add(&gvk, "children", true);
-        Self { world, now: "2026-01-01T00:00:00Z".parse().unwrap(), created: 0, applied: Value::Null }
+        Self {
+            world,
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            created: 0,
+            applied: Value::Null,
+            defaults: defaults.clone(),
+        }
     }
 
     fn child(&self) -> Option<(&ObjectKey, &DynamicObject)> {
@@ -181,6 +191,11 @@ impl Cluster {
                 self.applied = Value::Null;
                 object.metadata.uid = Some(format!("child-{}", self.created));
                 object.metadata.generation = Some(1);
+                if self.defaults.is_object() {
+                    let mut made = serde_json::to_value(&object).unwrap();
+                    merge(&mut made, &self.defaults);
+                    *object = serde_json::from_value(made).unwrap();
+                }
                 self.world.children.0.insert(ObjectKey::of(&object).unwrap(), *object);
                 Some("Create".into())
             }
@@ -252,7 +267,7 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
 /// The steps that go otherwise.
 pub fn faults(path: &Path) -> Vec<String> {
     let trace: Trace = super::read(path);
-    let mut cluster = Cluster::new(&trace.component);
+    let mut cluster = Cluster::new(&trace.component, &trace.defaults);
     let mut faults = Vec::new();
     let made = cluster.settle();
     if made != ["Create"] {

@@ -127,7 +127,8 @@ mod tests {
         for change in foreign {
             assert!(with(change).fields.is_none());
         }
-        let ours: [(fn(&mut Value), &str); 4] = [
+        type Change = fn(&mut Value);
+        let ours: [(Change, &str); 4] = [
             (|s| s["cpu"] = "600m".into(), "cpu"),
             (|s| s["containers"][0]["image"] = "j".into(), "spec.containers[0].image"),
             (|s| s["containers"] = json!([]), "containers"),

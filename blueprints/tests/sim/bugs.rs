@@ -94,7 +94,8 @@ fn is_caught(bug: Bug, check: fn(u64, Option<Bug>)) -> bool {
 
 #[test]
 fn planted_defects_are_found() {
-    let planted: [(Bug, fn(u64, Option<Bug>)); 9] = [
+    type Story = fn(u64, Option<Bug>);
+    let planted: [(Bug, Story); 9] = [
         (Bug::DropUid, reaches_its_end),
         (Bug::ForgetLatch, reaches_its_end),
         (Bug::ForgetTries, reaches_its_end),

@@ -189,7 +189,7 @@ async fn an_operator_without_its_crds_waits() -> anyhow::Result<()> {
     });
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": "tributary-odds", "labels": {"tributary.dev/aggregate-to-operator": "true"}},
+        "metadata": {"name": "tributary-odds", "labels": {"tributary.dev/aggregate-to-operator": "true", "tributary.dev/aggregate-to-pipeline": "true"}},
         "rules": [{"apiGroups": ["late.example.com"], "resources": ["odds"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]}],
     });
     ns.apply(&role).await?;

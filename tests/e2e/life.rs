@@ -2,18 +2,18 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use tributary_tests::Namespace;
+use tributary_tests::{Namespace, env, s3};
 
 const BLUEPRINT: &str = "words";
 const PIPELINE: &str = "life";
 
-fn blueprint() -> Value {
+fn blueprint(workspace: &Value) -> Value {
     json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Blueprint", "metadata": {"name": BLUEPRINT}, "spec": {
         "parameters": {"text": {"type": "string"}},
         "components": [{"name": "count", "template": {
             "apiVersion": "tributary.dev/v1alpha1", "kind": "MapReduceJob", "spec": {
                 "input": {"strings": ["${parameters.text}"]}, "map": {"operator": "Words"}, "reduce": {"operator": "Sum"},
-                "output": {"results": {"limit": 10}}, "workers": {"replicas": 1}}}}]}})
+                "output": {"results": {"limit": 10}}, "workers": {"replicas": 1}, "workspace": workspace}}}]}})
 }
 
 fn pipeline(text: &str) -> Value {
@@ -42,8 +42,11 @@ async fn patch(ns: &Namespace, patch: &Value) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_pipeline_runs_from_its_revisions_and_goes_back_to_them() -> anyhow::Result<()> {
-    let ns = Namespace::new("life").await?;
-    ns.apply(&blueprint()).await?;
+    let ns = Namespace::new("life").await?.with_s3_secret().await?;
+    s3::bucket(&s3::client()?, "results").await?;
+    let workspace = json!({"uri": format!("s3://results/{}", ns.name), "endpoint": env("TRIBUTARY_S3")?, "pathStyle": true,
+        "secretRef": {"name": "s3"}});
+    ns.apply(&blueprint(&workspace)).await?;
     ns.apply(&pipeline("to be")).await?;
     assert_eq!(counted(&ns, 1, 1).await?, ["be", "to"]);
     let kept = ns.get("controllerrevision", "life-r1").await?.context("revision 1")?;

@@ -1,4 +1,4 @@
-//! Parts of the spec that the engine does not run yet.
+//! Specs that the engine cannot run.
 
 use tributary_crds::{Coordination, MapReduceJobSpec};
 
@@ -15,18 +15,25 @@ pub fn unsupported(spec: &MapReduceJobSpec) -> Option<String> {
         (reduce.is_some_and(|r| r.function.is_some()), "spec.reduce.function", "use spec.reduce.operator"),
         (spec.output.kafka.is_some(), "spec.output.kafka", "use spec.output.s3 or spec.output.results"),
     ];
-    let (_, part, instead) = parts.into_iter().find(|(used, _, _)| *used)?;
-    Some(format!("{part} is not available yet: {instead}"))
+    if let Some((_, part, instead)) = parts.into_iter().find(|(used, _, _)| *used) {
+        return Some(format!("{part} is not available yet: {instead}"));
+    }
+    let nowhere = spec.workspace.is_none() && spec.input.s3.is_none() && spec.output.s3.is_none();
+    nowhere.then(|| {
+        "spec.workspace is missing: with neither input nor output in S3 it must say where segments and the journal live".into()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tributary_crds::{Continuous, KafkaOutput, MapStep};
+    use tributary_crds::{Continuous, KafkaOutput, MapStep, S3Output};
 
     #[test]
     fn what_cannot_run_is_named_with_the_way_out() {
-        let plain = MapReduceJobSpec::default();
+        let mut plain = MapReduceJobSpec::default();
+        assert!(unsupported(&plain).is_some_and(|m| m.contains("spec.workspace")));
+        plain.output.s3 = Some(S3Output::default());
         assert_eq!(unsupported(&plain), None);
         let continuous = MapReduceJobSpec { continuous: Some(Continuous::default()), ..plain.clone() };
         assert!(

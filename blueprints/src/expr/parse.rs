@@ -141,6 +141,14 @@ impl Parser {
             }
         }
         let negated = ops.last() == Some(&UnaryOp::Negate);
+        // CEL's grammar: signs of one kind stand before a value, but a number has its minus with it
+        let signs = match self.peek() {
+            Token::Int(_) | Token::IntMin | Token::Double(_) if negated => &ops[..ops.len() - 1],
+            _ => &ops[..],
+        };
+        if signs.iter().any(|op| *op != signs[0]) {
+            return Err(Fault::Syntax(format!("`!` and `-` together need parentheses (column {})", self.column())));
+        }
         let mut node = match (negated, self.peek().clone()) {
             // a minus belongs to the number behind it, which may be the least there is
             (true, Token::Int(n)) => {

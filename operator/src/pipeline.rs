@@ -8,10 +8,10 @@ use std::{
 
 use kube::core::DynamicObject;
 use tributary_blueprints::{
-    Outline,
+    Outline, blueprint_of,
     claims::{Claim, Index},
     drivers, evaluate, kinds_of,
-    object::ObjectKey,
+    object::{Gvk, ObjectKey},
     outline,
     revision::{self, Kept, Revision},
     running,
@@ -124,11 +124,9 @@ impl Controller for Pipelines {
             return Observed::NotYet(unsynced);
         }
         let mut world = Self::world(primary, pipeline, view);
-        if let Some(content) = running(&world) {
-            let kinds = kinds_of(&content.blueprint);
-            if view.lacks_schemas(&kinds) {
-                return Observed::NoSchemas(kinds);
-            }
+        let kinds = verified_kinds(&world);
+        if view.lacks_schemas(&kinds) {
+            return Observed::NoSchemas(kinds);
         }
         let Outline { children, claims } = outlined(&world, view.served());
         let inventory = world.pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref);
@@ -178,6 +176,17 @@ impl Controller for Pipelines {
         let concerned = self.lock().index.remove(&called(primary));
         self.wake(concerned);
     }
+}
+
+/// The kinds whose templates this decision verifies: of what runs, and of what the Pipeline says now, which is kept where it
+/// is sound even if it does not run yet. One that goes is not verified any more, and waits for nobody.
+fn verified_kinds(world: &World) -> BTreeSet<Gvk> {
+    if world.pipeline.metadata.deletion_timestamp.is_some() {
+        return BTreeSet::new();
+    }
+    let now = blueprint_of(&world.pipeline, world.blueprint.as_ref()).map(kinds_of);
+    let runs = running(world).map(|content| kinds_of(&content.blueprint));
+    now.into_iter().chain(runs).flatten().collect()
 }
 
 /// The revisions; the content of those is read that matter.

@@ -170,7 +170,7 @@ pub(super) async fn follow(caches: Arc<Caches>) {
         let event = tokio::select! {
             event = events.next() => event,
             () = caches.schemas_wanted.notified() => {
-                read_schemas(&caches, &mut kinds).await;
+                read_schemas(&caches, &mut kinds, caches.asked()).await;
                 continue;
             }
         };
@@ -190,14 +190,16 @@ pub(super) async fn follow(caches: Arc<Caches>) {
                     kinds.built_in = built_in(&caches.client, &kinds.custom).await;
                 }
                 caches.set_served(kinds.served());
+                // what changed while nobody watched has made no event
+                read_schemas(&caches, &mut kinds, caches.wanted_schemas()).await;
             }
             Ok(Event::Apply(crd)) => {
                 pause.reset();
                 kinds.set(&crd);
                 caches.set_served(kinds.served());
-                if crd.served().is_some_and(|(key, _)| caches.unsettle(&key)) {
-                    read_schemas(&caches, &mut kinds).await;
-                }
+                let changed = crd.served().map(|(key, _)| key).into_iter();
+                let wanted = caches.wanted_schemas();
+                read_schemas(&caches, &mut kinds, changed.filter(|key| wanted.contains(key)).collect()).await;
             }
             Ok(Event::Delete(crd)) => {
                 kinds.remove(&name(&crd));
@@ -211,15 +213,19 @@ pub(super) async fn follow(caches: Arc<Caches>) {
     }
 }
 
-/// Reads the schemas that are asked for. One that cannot be read now is asked for again.
-async fn read_schemas(caches: &Arc<Caches>, kinds: &mut Kinds) {
+/// Reads the schemas of these kinds. One that cannot be read now is asked for again.
+async fn read_schemas(caches: &Arc<Caches>, kinds: &mut Kinds, keys: Vec<Key>) {
+    if keys.is_empty() {
+        return;
+    }
     let mut settled = Vec::new();
-    for key in caches.asked() {
+    for key in keys {
         if let Some(definition) = kinds.definition(&key).map(str::to_owned) {
             match schemas::read(&caches.client, &definition).await {
                 Ok(schemas) => _ = kinds.schemas.insert(key.clone(), schemas),
                 Err(error) => {
                     tracing::warn!(definition, %error, "the schema of a kind");
+                    caches.unsettle(&key);
                     continue;
                 }
             }

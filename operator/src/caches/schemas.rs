@@ -66,7 +66,7 @@ impl Caches {
         }
     }
 
-    /// The kinds that are asked for.
+    /// Those that somebody waits for.
     pub(super) fn asked(&self) -> Vec<Key> {
         let schemas = &self.read().schemas;
         schemas.wanted.difference(&schemas.settled).cloned().collect()
@@ -79,11 +79,14 @@ impl Caches {
         self.wake_verified();
     }
 
-    /// Whether the schema was asked for; it is not settled any more.
-    pub(super) fn unsettle(&self, key: &Key) -> bool {
-        let schemas = &mut self.write().schemas;
-        schemas.settled.remove(key);
-        schemas.wanted.contains(key)
+    /// Those that have ever been asked for: what is known of them may be out of date.
+    pub(super) fn wanted_schemas(&self) -> Vec<Key> {
+        self.read().schemas.wanted.iter().cloned().collect()
+    }
+
+    /// This one could not be read: whoever needs it asks again.
+    pub(super) fn unsettle(&self, key: &Key) {
+        self.write().schemas.settled.remove(key);
     }
 }
 

@@ -18,6 +18,8 @@ fn caches() -> Arc<Caches> {
     }
     served.add(&Gvk::new("batch", "v1", "Job"), "jobs", true);
     served.add(&tributary_blueprints::revision::gvk(), "controllerrevisions", true);
+    // the tests of the workspace link two providers
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let caches = Caches::of(client, served);
     caches.want(jobs());
@@ -317,4 +319,37 @@ async fn a_pipeline_sees_its_own_revisions_and_their_content_where_it_matters() 
     assert!(world.children.0.is_empty(), "a revision is no child");
     // what was written is awaited where revisions are watched
     assert_eq!(controller.scope(&kept[0].key(&parsed)), Scope::OfPipelines);
+}
+
+#[tokio::test]
+async fn a_waiting_edit_is_verified_by_the_schemas_of_its_own_kinds() {
+    let caches = caches();
+    let widget = Gvk::new("example.com", "v1", "Widget");
+    let mut served = (*caches.served()).clone();
+    served.add(&widget, "widgets", true);
+    caches.set_served(served);
+    for id in crate::pipeline::stores().into_iter().chain([jobs(), StoreId::new(GROUP, "Topic", Scope::All)]) {
+        caches.want(id.clone());
+        caches.on_event(&id, Event::InitDone);
+    }
+    let mut edited = claimant("p", "2026-01-01T00:00:00Z", "clicks");
+    edited.data["spec"]["updatePolicy"] = "Manual".into();
+    edited.data["status"] = json!({"revision": 1});
+    let parsed: tributary_crds::Pipeline = parse(&edited).unwrap();
+    let content = std::sync::Arc::new(tributary_blueprints::revision::Content::of(&parsed, None).unwrap());
+    let runs = tributary_blueprints::revision::Revision { number: 1, content }.object(&parsed).unwrap();
+    caches.on_event(&crate::pipeline::stores()[0], Event::Apply(runs));
+    edited.data["spec"]["blueprint"]["components"] =
+        json!([{"name": "c", "template": {"apiVersion": "example.com/v1", "kind": "Widget", "spec": {}}}]);
+    let wake = |object: &DynamicObject| caches.on_event(&pipelines(), Event::Apply(object.clone()));
+    wake(&edited);
+    let (by, controller) = (primary(PrimaryKind::Pipeline, "p"), Pipelines::new(Arc::default()));
+    match caches.observe(&by, |view| controller.observe(&by, view)) {
+        Observed::NoSchemas(kinds) => assert!(kinds.contains(&widget), "{kinds:?}"),
+        other => panic!("{other:?}"),
+    }
+    // one that goes waits for nobody
+    edited.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).ok();
+    wake(&edited);
+    assert!(!matches!(caches.observe(&by, |view| controller.observe(&by, view)), Observed::NoSchemas(_)));
 }

@@ -60,9 +60,13 @@ impl Pass<'_> {
                 Err(stop) => return told(line, Health::Pending, Reason::DependencyPending.as_str(), stop.to_string()),
             };
             let change = change::of_object(component, &child.data, &rendered.object);
-            if matches!(change.effect, Effect::Replace | Effect::Drain) {
-                let message = format!("{key} cannot be adopted: it would have to be replaced, since {}", change.reason);
-                return taken(line, message);
+            let why_not = match change.effect {
+                Effect::Replace | Effect::Drain => Some("it would have to be replaced, since "),
+                Effect::Refused => Some(""),
+                _ => None,
+            };
+            if let Some(why_not) = why_not {
+                return taken(line, format!("{key} cannot be adopted: {why_not}{}", change.reason));
             }
             let hash = hash::whole(&rendered.template, &bound(component, self.resolved));
             self.complete(component, rendered, &hash, child::attempt(child))

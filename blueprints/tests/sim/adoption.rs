@@ -45,6 +45,21 @@ fn an_object_is_adopted_only_where_it_says_so() {
 }
 
 #[test]
+fn a_claim_of_another_class_is_told_and_left_alone() {
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": {
+        "accessModes": ["ReadWriteOnce"], "storageClassName": "fast", "resources": {"requests": {"storage": "1Gi"}}}});
+    let mut case = Case::new(json!([{"name": "data", "template": claim}]), json!([]));
+    let mut foreign = claim.clone();
+    foreign["metadata"] = json!({"name": "p-data", "annotations": {names::ADOPT_BY: "p"}});
+    foreign["spec"]["storageClassName"] = "slow".into();
+    let key = case.put(foreign.clone());
+    let status = case.settle();
+    assert_eq!((status.phase, status.components[0].reason.as_str()), (PipelinePhase::Failed, "NameTaken"));
+    assert!(status.message.contains("cannot be adopted: spec.storageClassName of a claim"), "{}", status.message);
+    assert_eq!(case.cluster.server.state.objects[&key].data["spec"], foreign["spec"]);
+}
+
+#[test]
 fn a_finished_job_and_a_topic_are_adopted_as_they_are() {
     let mut case = Case::new(json!([job()]), json!([{"name": "t", "partitions": 3}]));
     let done = json!({"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 1});

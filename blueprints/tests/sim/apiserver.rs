@@ -49,6 +49,7 @@ impl Apiserver {
             ("tributary.dev", "v1alpha1", "Topic", "topics"),
             ("batch", "v1", "Job", "jobs"),
             ("apps", "v1", "Deployment", "deployments"),
+            ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
             ("apps", "v1", "ControllerRevision", "controllerrevisions"),
             ("", "v1", "ConfigMap", "configmaps"),
             ("example.com", "v1", "Widget", "widgets"),

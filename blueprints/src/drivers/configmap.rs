@@ -4,22 +4,14 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use tributary_crds::Health;
 
-use super::{Component, Lifetime, Ports, Report, says_otherwise};
+use super::{Component, Definition, Lifetime, Report, says_otherwise};
 use crate::change::{Change, Effect};
 
 pub(super) struct ConfigMapDriver;
 
 impl Component for ConfigMapDriver {
-    fn group(&self) -> &'static str {
-        ""
-    }
-
-    fn kind(&self) -> &'static str {
-        "ConfigMap"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "", kind: "ConfigMap", versions: &["v1"] }
     }
 
     fn on_demand(&self) -> bool {
@@ -28,10 +20,6 @@ impl Component for ConfigMapDriver {
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Static
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn read(&self, _: &DynamicObject) -> Report {

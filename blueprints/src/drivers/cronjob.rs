@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::text;
-use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
+use super::{Component, Definition, Lifetime, Port, Report, Switch, pods};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -15,16 +15,8 @@ pub(super) struct CronJobDriver;
 const TIMES: [&str; 2] = ["lastScheduleTime", "lastSuccessfulTime"];
 
 impl Component for CronJobDriver {
-    fn group(&self) -> &'static str {
-        "batch"
-    }
-
-    fn kind(&self) -> &'static str {
-        "CronJob"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "batch", kind: "CronJob", versions: &["v1"] }
     }
 
     fn on_demand(&self) -> bool {
@@ -33,10 +25,6 @@ impl Component for CronJobDriver {
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Stream
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::{GROUP, Health, VERSION};
 
 use super::conditions::count;
-use super::{Component, Lifetime, Port, Ports, Report, Switch, jobflow, pods};
+use super::{Component, Definition, Lifetime, Port, Report, Switch, jobflow, pods};
 use crate::expr::Type;
 
 pub(super) struct DaemonJobDriver;
@@ -13,24 +13,12 @@ pub(super) struct DaemonJobDriver;
 const COUNTS: [&str; 3] = ["failed", "nodes", "succeeded"];
 
 impl Component for DaemonJobDriver {
-    fn group(&self) -> &'static str {
-        GROUP
-    }
-
-    fn kind(&self) -> &'static str {
-        "DaemonJob"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &[VERSION]
+    fn definition(&self) -> Definition {
+        Definition { group: GROUP, kind: "DaemonJob", versions: &[VERSION] }
     }
 
     fn lifetime(&self, template: &Value) -> Lifetime {
         jobflow::lifetime(template)
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

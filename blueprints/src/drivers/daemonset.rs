@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::{count, text, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, pods, says_otherwise};
+use super::{Component, Definition, Lifetime, Port, Report, pods, says_otherwise};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -13,16 +13,8 @@ use crate::object::field;
 pub(super) struct DaemonSetDriver;
 
 impl Component for DaemonSetDriver {
-    fn group(&self) -> &'static str {
-        "apps"
-    }
-
-    fn kind(&self) -> &'static str {
-        "DaemonSet"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "apps", kind: "DaemonSet", versions: &["v1"] }
     }
 
     fn on_demand(&self) -> bool {
@@ -31,10 +23,6 @@ impl Component for DaemonSetDriver {
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Stream
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

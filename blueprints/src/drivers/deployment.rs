@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::{condition, count, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
+use super::{Component, Definition, Lifetime, Port, Report, Switch, pods};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -13,24 +13,12 @@ use crate::object::field;
 pub(super) struct DeploymentDriver;
 
 impl Component for DeploymentDriver {
-    fn group(&self) -> &'static str {
-        "apps"
-    }
-
-    fn kind(&self) -> &'static str {
-        "Deployment"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "apps", kind: "Deployment", versions: &["v1"] }
     }
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Stream
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

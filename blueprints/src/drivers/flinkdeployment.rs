@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tributary_crds::Health;
 
 use super::conditions::{text, up_to_date};
-use super::{Component, GRACE, Lifetime, Port, Ports, Report, START, Switch, object_at, pods};
+use super::{Component, Definition, GRACE, Lifetime, Port, Report, START, Switch, object_at, pods};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -16,25 +16,13 @@ pub(super) struct FlinkDeploymentDriver;
 const MAIN: &str = "flink-main-container";
 
 impl Component for FlinkDeploymentDriver {
-    fn group(&self) -> &'static str {
-        "flink.apache.org"
-    }
-
-    fn kind(&self) -> &'static str {
-        "FlinkDeployment"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1beta1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "flink.apache.org", kind: "FlinkDeployment", versions: &["v1beta1"] }
     }
 
     /// Only of a job in Flink's batch mode it is known that it ends.
     fn lifetime(&self, template: &Value) -> Lifetime {
         if is_batch(template) { Lifetime::Batch } else { Lifetime::Stream }
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

@@ -5,30 +5,18 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::{Seen, condition, up_to_date};
-use super::{Component, Lifetime, Ports, Report, Switch};
+use super::{Component, Definition, Lifetime, Report, Switch};
 use crate::object::field;
 
 pub(super) struct Generic;
 
 impl Component for Generic {
-    fn group(&self) -> &'static str {
-        ""
-    }
-
-    fn kind(&self) -> &'static str {
-        ""
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &[]
+    fn definition(&self) -> Definition {
+        Definition { group: "", kind: "", versions: &[] }
     }
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Either
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn read(&self, child: &DynamicObject) -> Report {

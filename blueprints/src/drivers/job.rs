@@ -5,31 +5,19 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::{condition, count, percent, text};
-use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
+use super::{Component, Definition, Lifetime, Port, Report, Switch, pods};
 use crate::expr::Type;
 use crate::object::field;
 
 pub(super) struct JobDriver;
 
 impl Component for JobDriver {
-    fn group(&self) -> &'static str {
-        "batch"
-    }
-
-    fn kind(&self) -> &'static str {
-        "Job"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "batch", kind: "Job", versions: &["v1"] }
     }
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Batch
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

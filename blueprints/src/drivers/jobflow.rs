@@ -7,31 +7,19 @@ use serde_json::{Value, json};
 use tributary_crds::{GROUP, Health, VERSION};
 
 use super::conditions::{condition, text, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, Switch, pods};
+use super::{Component, Definition, Lifetime, Port, Report, Switch, pods};
 use crate::expr::Type;
 use crate::object::field;
 
 pub(super) struct JobFlowDriver;
 
 impl Component for JobFlowDriver {
-    fn group(&self) -> &'static str {
-        GROUP
-    }
-
-    fn kind(&self) -> &'static str {
-        "JobFlow"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &[VERSION]
+    fn definition(&self) -> Definition {
+        Definition { group: GROUP, kind: "JobFlow", versions: &[VERSION] }
     }
 
     fn lifetime(&self, template: &Value) -> Lifetime {
         lifetime(template)
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

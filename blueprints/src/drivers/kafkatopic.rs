@@ -6,7 +6,7 @@ use tributary_crds::Health;
 
 use super::conditions::{condition, up_to_date};
 use super::topic::kafka_name;
-use super::{Component, Lifetime, Ports, Report};
+use super::{Component, Definition, Lifetime, Ports, Report};
 use crate::expr::Type;
 
 /// Driver of KafkaTopic.
@@ -20,16 +20,8 @@ impl KafkaTopicDriver {
 }
 
 impl Component for KafkaTopicDriver {
-    fn group(&self) -> &'static str {
-        Self::GROUP
-    }
-
-    fn kind(&self) -> &'static str {
-        "KafkaTopic"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1", "v1beta2"]
+    fn definition(&self) -> Definition {
+        Definition { group: Self::GROUP, kind: "KafkaTopic", versions: &["v1", "v1beta2"] }
     }
 
     fn lifetime(&self, _: &Value) -> Lifetime {

@@ -2,27 +2,18 @@
 
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
-use tributary_crds::{API_VERSION, Format, GROUP, Health, S3Connection, VERSION};
+use tributary_crds::{Format, GROUP, Health, S3Connection, VERSION};
 
 use super::conditions::{Seen, condition, count, percent, text, up_to_date};
-use super::{Component, Direction, Lifetime, Port, Ports, Report, Switch, Target, fill, object_at};
+use super::{Component, Definition, Direction, Lifetime, Port, Ports, Report, Switch, Target, fill, object_at};
 use crate::expr::Type;
 use crate::object::field;
 
 pub(super) struct MapReduceJobDriver;
 
 impl Component for MapReduceJobDriver {
-    fn group(&self) -> &'static str {
-        GROUP
-    }
-
-    fn kind(&self) -> &'static str {
-        "MapReduceJob"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        debug_assert!(API_VERSION.ends_with(VERSION));
-        &[VERSION]
+    fn definition(&self) -> Definition {
+        Definition { group: GROUP, kind: "MapReduceJob", versions: &[VERSION] }
     }
 
     fn lifetime(&self, template: &Value) -> Lifetime {

@@ -52,7 +52,7 @@ pub use topic::TopicDriver;
 pub(crate) use patch::fill;
 pub(crate) use pods::variable;
 
-use patch::{object_at, says_otherwise};
+use patch::{edited, object_at, says_otherwise};
 
 /// Every driver.
 pub const ALL: &[&dyn Component] = &[
@@ -89,16 +89,36 @@ pub fn of(group: &str, kind: &str) -> &'static dyn Component {
     ALL.iter().copied().find(|d| d.group() == group && d.kind() == kind).unwrap_or(&generic::Generic)
 }
 
+/// A kind, and the versions of it that a driver understands.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// API group; empty for Kubernetes' core.
+    pub group: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Versions, the preferred first.
+    pub versions: &'static [&'static str],
+}
+
 /// What is known of a kind.
 pub trait Component: Sync {
+    /// Which kind it is.
+    fn definition(&self) -> Definition;
+
     /// API group.
-    fn group(&self) -> &'static str;
+    fn group(&self) -> &'static str {
+        self.definition().group
+    }
 
     /// Kind.
-    fn kind(&self) -> &'static str;
+    fn kind(&self) -> &'static str {
+        self.definition().kind
+    }
 
     /// The versions that the driver understands, the preferred first.
-    fn versions(&self) -> &'static [&'static str];
+    fn versions(&self) -> &'static [&'static str] {
+        self.definition().versions
+    }
 
     /// The kinds to watch for it, in the version that is served.
     fn children(&self, served: &Served) -> Vec<Gvk> {
@@ -115,7 +135,9 @@ pub trait Component: Sync {
     fn lifetime(&self, template: &Value) -> Lifetime;
 
     /// What reads and writes may name.
-    fn ports(&self) -> Ports;
+    fn ports(&self) -> Ports {
+        Ports::Any
+    }
 
     /// The values that expressions of other components may use, once the child has them.
     fn outputs(&self) -> Vec<(&'static str, Type)> {

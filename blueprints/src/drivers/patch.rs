@@ -48,6 +48,13 @@ pub(super) fn says_otherwise(old: Option<&Value>, new: Option<&Value>) -> bool {
     }
 }
 
+/// The first of these fields of the spec of which `new` says something else than `old` has.
+pub(super) fn edited<'f>(fields: &[&'f str], old: &Value, new: &Value) -> Option<&'f str> {
+    let spec = |object: &Value| object.get("spec").cloned().unwrap_or_default();
+    let (old, new) = (spec(old), spec(new));
+    fields.iter().copied().find(|name| says_otherwise(old.get(name), new.get(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::{condition, text};
-use super::{Component, Lifetime, Ports, Report, says_otherwise};
+use super::{Component, Definition, Lifetime, Report, edited};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -17,16 +17,8 @@ const FIXED: [&str; 7] =
     ["accessModes", "dataSource", "dataSourceRef", "selector", "storageClassName", "volumeMode", "volumeName"];
 
 impl Component for PersistentVolumeClaimDriver {
-    fn group(&self) -> &'static str {
-        ""
-    }
-
-    fn kind(&self) -> &'static str {
-        "PersistentVolumeClaim"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "", kind: "PersistentVolumeClaim", versions: &["v1"] }
     }
 
     fn on_demand(&self) -> bool {
@@ -37,10 +29,6 @@ impl Component for PersistentVolumeClaimDriver {
     /// be never.
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Static
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {
@@ -71,11 +59,7 @@ impl Component for PersistentVolumeClaimDriver {
     }
 
     fn change(&self, old: &Value, new: &Value) -> Change {
-        let differs = |name: &&&str| {
-            let pointer = format!("/spec/{name}");
-            says_otherwise(old.pointer(&pointer), new.pointer(&pointer))
-        };
-        match FIXED.iter().find(differs) {
+        match edited(&FIXED, old, new) {
             Some(fixed) => {
                 let reason = format!(
                     "spec.{fixed} of a claim cannot be changed, and a new claim would lose the data; give the component \

@@ -5,22 +5,14 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::configmap::data_change;
-use super::{Component, Lifetime, Ports, Report, says_otherwise};
+use super::{Component, Definition, Lifetime, Report, says_otherwise};
 use crate::change::{Change, Effect};
 
 pub(super) struct SecretDriver;
 
 impl Component for SecretDriver {
-    fn group(&self) -> &'static str {
-        ""
-    }
-
-    fn kind(&self) -> &'static str {
-        "Secret"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "", kind: "Secret", versions: &["v1"] }
     }
 
     fn on_demand(&self) -> bool {
@@ -29,10 +21,6 @@ impl Component for SecretDriver {
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Static
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn read(&self, _: &DynamicObject) -> Report {

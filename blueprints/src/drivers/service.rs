@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::text;
-use super::{Component, Lifetime, Ports, Report, says_otherwise};
+use super::{Component, Definition, Lifetime, Report, says_otherwise};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -13,16 +13,8 @@ use crate::object::field;
 pub(super) struct ServiceDriver;
 
 impl Component for ServiceDriver {
-    fn group(&self) -> &'static str {
-        ""
-    }
-
-    fn kind(&self) -> &'static str {
-        "Service"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "", kind: "Service", versions: &["v1"] }
     }
 
     fn on_demand(&self) -> bool {
@@ -31,10 +23,6 @@ impl Component for ServiceDriver {
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Static
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     /// `address` is where others reach it: of a load balancer its host name or address, of an external name that name, else

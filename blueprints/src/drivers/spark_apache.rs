@@ -4,31 +4,19 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use tributary_crds::Health;
 
-use super::{Component, GRACE, Lifetime, Port, Ports, Report, START, Switch, object_at, pods, spark_kubeflow};
+use super::{Component, Definition, GRACE, Lifetime, Port, Report, START, Switch, object_at, pods, spark_kubeflow};
 use crate::expr::Type;
 use crate::object::field;
 
 pub(super) struct SparkApplicationDriver;
 
 impl Component for SparkApplicationDriver {
-    fn group(&self) -> &'static str {
-        "spark.apache.org"
-    }
-
-    fn kind(&self) -> &'static str {
-        "SparkApplication"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1", "v1beta1", "v1alpha1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "spark.apache.org", kind: "SparkApplication", versions: &["v1", "v1beta1", "v1alpha1"] }
     }
 
     fn lifetime(&self, template: &Value) -> Lifetime {
         spark_kubeflow::lifetime(template.pointer("/spec/applicationTolerations/restartConfig/restartPolicy"))
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

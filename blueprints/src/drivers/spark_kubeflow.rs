@@ -8,7 +8,7 @@ use serde_json::Value;
 use tributary_crds::{Health, StatusRules};
 
 use super::conditions::{count, text};
-use super::{Component, GRACE, Lifetime, Port, Ports, Report, START, Switch, object_at, pods};
+use super::{Component, Definition, GRACE, Lifetime, Port, Report, START, Switch, object_at, pods};
 use crate::expr::Type;
 use crate::object::{Gvk, ObjectKey, field};
 
@@ -18,24 +18,12 @@ pub(super) struct SparkApplicationDriver;
 pub(super) const GROUP: &str = "sparkoperator.k8s.io";
 
 impl Component for SparkApplicationDriver {
-    fn group(&self) -> &'static str {
-        GROUP
-    }
-
-    fn kind(&self) -> &'static str {
-        "SparkApplication"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1beta2"]
+    fn definition(&self) -> Definition {
+        Definition { group: GROUP, kind: "SparkApplication", versions: &["v1beta2"] }
     }
 
     fn lifetime(&self, template: &Value) -> Lifetime {
         lifetime(template.pointer("/spec/restartPolicy/type"))
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

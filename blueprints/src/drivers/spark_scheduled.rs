@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::text;
-use super::{Component, Lifetime, Port, Ports, Report, START, Switch, spark_kubeflow};
+use super::{Component, Definition, Lifetime, Port, Report, START, Switch, spark_kubeflow};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -15,24 +15,12 @@ pub(super) struct ScheduledSparkApplicationDriver;
 const OUTPUTS: [&str; 3] = ["lastRun", "lastRunName", "nextRun"];
 
 impl Component for ScheduledSparkApplicationDriver {
-    fn group(&self) -> &'static str {
-        spark_kubeflow::GROUP
-    }
-
-    fn kind(&self) -> &'static str {
-        "ScheduledSparkApplication"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1beta2"]
+    fn definition(&self) -> Definition {
+        Definition { group: spark_kubeflow::GROUP, kind: "ScheduledSparkApplication", versions: &["v1beta2"] }
     }
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Stream
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::Health;
 
 use super::conditions::{count, text, up_to_date};
-use super::{Component, Lifetime, Port, Ports, Report, Switch, pods, says_otherwise};
+use super::{Component, Definition, Lifetime, Port, Report, Switch, edited, pods};
 use crate::change::{Change, Effect};
 use crate::expr::Type;
 use crate::object::field;
@@ -16,16 +16,8 @@ pub(super) struct StatefulSetDriver;
 const FIXED: [&str; 4] = ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"];
 
 impl Component for StatefulSetDriver {
-    fn group(&self) -> &'static str {
-        "apps"
-    }
-
-    fn kind(&self) -> &'static str {
-        "StatefulSet"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &["v1"]
+    fn definition(&self) -> Definition {
+        Definition { group: "apps", kind: "StatefulSet", versions: &["v1"] }
     }
 
     fn on_demand(&self) -> bool {
@@ -34,10 +26,6 @@ impl Component for StatefulSetDriver {
 
     fn lifetime(&self, _: &Value) -> Lifetime {
         Lifetime::Stream
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::Any
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {
@@ -80,11 +68,7 @@ impl Component for StatefulSetDriver {
     }
 
     fn change(&self, old: &Value, new: &Value) -> Change {
-        let differs = |name: &&&str| {
-            let pointer = format!("/spec/{name}");
-            says_otherwise(old.pointer(&pointer), new.pointer(&pointer))
-        };
-        if let Some(fixed) = FIXED.iter().find(differs) {
+        if let Some(fixed) = edited(&FIXED, old, new) {
             let reason = format!("spec.{fixed} of a StatefulSet cannot be changed; the claims of its pods stay");
             Change::new(Effect::Replace, reason)
         } else if old.pointer("/spec/template") != new.pointer("/spec/template") {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tributary_crds::{GROUP, Health, VERSION};
 
 use super::conditions::{condition, text, up_to_date};
-use super::{Component, Lifetime, Ports, Report, Switch};
+use super::{Component, Definition, Lifetime, Ports, Report, Switch};
 use crate::expr::Type;
 use crate::object::field;
 
@@ -13,16 +13,8 @@ use crate::object::field;
 pub struct TopicDriver;
 
 impl Component for TopicDriver {
-    fn group(&self) -> &'static str {
-        GROUP
-    }
-
-    fn kind(&self) -> &'static str {
-        "Topic"
-    }
-
-    fn versions(&self) -> &'static [&'static str] {
-        &[VERSION]
+    fn definition(&self) -> Definition {
+        Definition { group: GROUP, kind: "Topic", versions: &[VERSION] }
     }
 
     fn lifetime(&self, _: &Value) -> Lifetime {

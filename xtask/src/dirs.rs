@@ -31,7 +31,7 @@ impl Dirs {
         Ok(Self { root, target, cache: Path::new(&home).join(".cache/tributary") })
     }
 
-    /// The Go tools: kubectl, helm, the control plane and so on.
+    /// The Go tools: kubectl, the control plane and so on.
     pub fn bin(&self) -> PathBuf {
         self.cache.join("bin")
     }

@@ -25,18 +25,27 @@ const GO_TOOLS: &[GoTool] = &[
     GoTool { module: "etcd", binaries: &["etcd"] },
     GoTool { module: "kube", binaries: KUBE },
     GoTool { module: "coredns", binaries: &["coredns"] },
-    GoTool { module: "kwok", binaries: &["kwok"] },
-    GoTool { module: "helm", binaries: &["helm"] },
 ];
 
-/// Builds and fetches whatever is missing or out of date.
+/// Only benchmarks simulate nodes.
+const KWOK: GoTool = GoTool { module: "kwok", binaries: &["kwok"] };
+
+/// Builds and fetches whatever the cluster needs that is missing or out of date.
 pub fn ensure(dirs: &Dirs) -> Result<()> {
-    let _lock = sh::lock(&dirs.cache.join("tools.lock"), "the tools")?;
-    for tool in GO_TOOLS {
-        tool.ensure(dirs).with_context(|| format!("building {}", tool.module))?;
-    }
+    let _lock = lock(dirs)?;
+    GO_TOOLS.iter().try_for_each(|tool| tool.ensure(dirs))?;
     jars(dirs, "kafka", &dirs.kafka_libs()).context("fetching Kafka")?;
     strimzi(dirs).context("Strimzi's own CustomResourceDefinition")
+}
+
+/// Builds what simulates nodes, if it is missing or out of date.
+pub fn ensure_kwok(dirs: &Dirs) -> Result<()> {
+    let _lock = lock(dirs)?;
+    KWOK.ensure(dirs)
+}
+
+fn lock(dirs: &Dirs) -> Result<fs::File> {
+    sh::lock(&dirs.cache.join("tools.lock"), "the tools")
 }
 
 /// A digest of everything that `ensure` brings, by its sources.
@@ -70,6 +79,10 @@ impl GoTool {
     }
 
     fn ensure(&self, dirs: &Dirs) -> Result<()> {
+        self.build(dirs).with_context(|| format!("building {}", self.module))
+    }
+
+    fn build(&self, dirs: &Dirs) -> Result<()> {
         let (mut cmd, stamp) = self.command(dirs)?;
         let stamp_file = dirs.bin().join(format!(".{}.stamp", self.module));
         let built = self.binaries.iter().all(|b| dirs.bin().join(b).is_file());

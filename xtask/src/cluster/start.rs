@@ -161,6 +161,7 @@ fn manifest(dirs: &Dirs) -> PathBuf {
 
 /// Creates exactly `count` fake nodes, and starts what simulates them.
 pub fn fake_nodes(dirs: &Dirs, count: usize) -> Result<()> {
+    tools::ensure_kwok(dirs)?;
     let daemons = Daemons::new(&dirs.state());
     let kwok = parts::kwok(dirs);
     if daemons.find(kwok.name).is_none() {

@@ -7,6 +7,7 @@ mod report;
 use crate::checks;
 use crate::cluster::Cluster;
 use crate::dirs::Dirs;
+use crate::oci::Layout;
 use crate::{images, packages, sh, spark, tools};
 use anyhow::{Context, Result, bail};
 use binaries::TestBinary;
@@ -14,6 +15,7 @@ use clap::ValueEnum;
 use libtest::Counts;
 use report::Report;
 use std::process::Command;
+use std::thread;
 
 /// Tests with this prefix take long and run only by name.
 const HEAVY: &str = "heavy_";
@@ -53,7 +55,8 @@ pub fn run(dirs: &Dirs, options: &Options) -> bool {
         None => runner.everything(&mut report, options.keep),
         Some(Suite::E2e) => {
             let built = binaries(&mut report, dirs, &["--test", "e2e"]);
-            runner.end_to_end(&mut report, &built, options.keep);
+            let images = report.part("images", || images::build(dirs));
+            runner.end_to_end(&mut report, &built, images, options.keep);
         }
         Some(suite) => {
             let built = binaries(&mut report, dirs, ALL);
@@ -71,26 +74,31 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
+    /// Cluster tools and images, which the last part needs, are built beside the rest: much of either build keeps one core.
     fn everything(&self, report: &mut Report, keep: bool) {
         let dirs = self.dirs;
         let all = [packages::BUILD, packages::CLUSTER, packages::REFERENCE].concat();
         report.part("packages", || packages::ensure(&all));
-        report.part("tools", || tools::ensure(dirs));
+        let (built, beside) = thread::scope(|scope| {
+            let beside = scope.spawn(|| {
+                (report::run("tools", || tools::ensure(dirs)), report::run("images", || images::build(dirs)))
+            });
+            let built = self.without_cluster(report);
+            (built, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        report.take(beside.0);
+        let images = report.take(beside.1);
+        self.end_to_end(report, &built, images, keep);
+    }
+
+    /// All that needs neither the cluster nor its tools.
+    fn without_cluster(&self, report: &mut Report) -> Vec<TestBinary> {
+        let dirs = self.dirs;
         report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
         let built = binaries(report, dirs, ALL);
         report.part("clippy", || {
-            let mut clippy = cargo(dirs);
-            clippy.args([
-                "clippy",
-                "--quiet",
-                "--workspace",
-                "--all-features",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]);
-            sh::run(&mut clippy)
+            let flags = ["--quiet", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"];
+            sh::run(cargo(dirs).arg("clippy").args(flags))
         });
         if sh::succeeds(cargo(dirs).args(["deny", "--version"])) {
             report.part("deny", || sh::run(cargo(dirs).args(["deny", "check"])));
@@ -106,7 +114,7 @@ impl Runner<'_> {
         report.part("first command", || {
             sh::run(cargo(dirs).args(["run", "--release", "--", "run", "examples/wordcount"]))
         });
-        self.end_to_end(report, &built, keep);
+        built
     }
 
     /// The tests that need no cluster.
@@ -115,11 +123,10 @@ impl Runner<'_> {
         report.tests(name, || self.execute(built.iter().filter(|b| b.suite == suite), |p| Command::new(p)));
     }
 
-    /// The cluster, the images in it, and the tests on it.
-    fn end_to_end(&self, report: &mut Report, built: &[TestBinary], keep: bool) {
+    /// The cluster, these images in it, and the tests on it.
+    fn end_to_end(&self, report: &mut Report, built: &[TestBinary], images: Option<Vec<Layout>>, keep: bool) {
         let dirs = self.dirs;
         let was_up = self.cluster.healthy();
-        let images = report.part("images", || images::build(dirs));
         let up = report.part("cluster", || self.cluster.up(false, None));
         report.tests("e2e", || {
             up.context("not run: no cluster")?;

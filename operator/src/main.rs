@@ -13,8 +13,6 @@ use tributary_operator::{
 };
 
 fn main() -> ExitCode {
-    // fails only where one is installed
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     let result = match cli.command {
         None => operate(cli.run),

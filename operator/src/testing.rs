@@ -48,8 +48,6 @@ impl Server {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let mut config = Config::new(format!("http://{address}").parse().unwrap());
         config.default_retry = false;
-        // an error only says that another test was first
-        let _ = rustls::crypto::ring::default_provider().install_default();
         (server, Client::try_from(config).unwrap())
     }
 

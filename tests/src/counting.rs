@@ -56,7 +56,5 @@ impl Counter {
 
 /// A client of the cluster that KUBECONFIG names.
 pub async fn client() -> anyhow::Result<Client> {
-    // fails only where one is installed
-    let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(Client::try_default().await?)
 }

@@ -16,6 +16,7 @@ pub fn client() -> anyhow::Result<Client> {
     let (access, secret) = credentials()?;
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(env("TRIBUTARY_S3")?)
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new(access, secret, None, None, "test"))

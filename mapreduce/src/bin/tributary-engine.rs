@@ -60,8 +60,6 @@ impl From<FileArgs> for Files {
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
-    // fails only where one is installed
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = CancellationToken::new();
     let stopper = stop.clone();
     tokio::spawn(async move {

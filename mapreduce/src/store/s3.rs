@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Region, RequestChecksumCalculation, SharedCredentialsProvider};
+use aws_sdk_s3::config::{
+    BehaviorVersion, Region, RequestChecksumCalculation, SharedCredentialsProvider, SharedHttpClient,
+};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use bytes::Bytes;
 use tributary_crds::S3Connection;
@@ -45,10 +47,16 @@ impl fmt::Debug for S3Store {
 
 impl S3Store {
     /// A bucket, by the credentials given. Nothing is sent yet.
-    pub fn new(bucket: &str, connection: &S3Connection, credentials: SharedCredentialsProvider) -> Self {
+    pub fn new(
+        bucket: &str,
+        connection: &S3Connection,
+        credentials: SharedCredentialsProvider,
+        http: SharedHttpClient,
+    ) -> Self {
         let region = connection.region.clone().unwrap_or_else(|| "us-east-1".into());
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
             .region(Region::new(region))
             .credentials_provider(credentials)
             .force_path_style(connection.path_style)

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
-use aws_sdk_s3::config::SharedCredentialsProvider;
+use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use tributary_crds::S3Location;
 
 use super::{Place, Result, S3Store, Store, StoreError, StoreResolver, Use};
@@ -14,6 +16,7 @@ use super::{Place, Result, S3Store, Store, StoreError, StoreResolver, Use};
 /// `..._AWS_SECRET_ACCESS_KEY` and `..._AWS_SESSION_TOKEN`; without them the SDK's default chain gives them.
 pub struct S3Stores {
     credentials: HashMap<Use, SharedCredentialsProvider>,
+    http: SharedHttpClient,
     stores: Mutex<HashMap<(String, Use), Arc<dyn Store>>>,
 }
 
@@ -21,6 +24,8 @@ impl S3Stores {
     /// Looks the credentials up by `variable`, which gives an environment variable's value. The workspace has those of
     /// `workspace`: its own, or those of the location that it is derived from.
     pub async fn new(variable: impl Fn(&str) -> Option<String>, workspace: Use) -> Self {
+        let ring = tls::Provider::Rustls(CryptoMode::Ring);
+        let http = aws_smithy_http_client::Builder::new().tls_provider(ring).build_https();
         let mut credentials = HashMap::new();
         let mut default: Option<SharedCredentialsProvider> = None;
         for used_as in [Use::Input, Use::Output, Use::Workspace] {
@@ -38,14 +43,15 @@ impl S3Stores {
                 _ => match &default {
                     Some(provider) => provider.clone(),
                     None => {
-                        let chain = DefaultCredentialsChain::builder().build().await;
+                        let config = ProviderConfig::default().with_http_client(http.clone());
+                        let chain = DefaultCredentialsChain::builder().configure(config).build().await;
                         default.insert(SharedCredentialsProvider::new(chain)).clone()
                     }
                 },
             };
             credentials.insert(used_as, provider);
         }
-        Self { credentials, stores: Mutex::default() }
+        Self { credentials, http, stores: Mutex::default() }
     }
 }
 
@@ -58,7 +64,7 @@ impl StoreResolver for S3Stores {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         let store = stores.entry((format!("{endpoint}|{bucket}"), used_as)).or_insert_with(|| {
             let credentials = self.credentials[&used_as].clone();
-            Arc::new(S3Store::new(bucket, &location.connection, credentials))
+            Arc::new(S3Store::new(bucket, &location.connection, credentials, self.http.clone()))
         });
         Ok(Place::new(store.clone(), prefix))
     }

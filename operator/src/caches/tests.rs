@@ -18,8 +18,6 @@ fn caches() -> Arc<Caches> {
     }
     served.add(&Gvk::new("batch", "v1", "Job"), "jobs", true);
     served.add(&tributary_blueprints::revision::gvk(), "controllerrevisions", true);
-    // the tests of the workspace link two providers
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let caches = Caches::of(client, served);
     caches.want(jobs());

@@ -10,6 +10,7 @@ pub mod jobflow;
 pub mod jobtemplate;
 pub mod names;
 mod nodes;
+mod pace;
 pub mod pods;
 mod problem;
 mod revision;
@@ -19,5 +20,6 @@ mod unit;
 
 pub use job::{Jobs, Pods};
 pub use nodes::Node;
+pub use pace::Pace;
 pub use problem::Problem;
 pub use revision::{Revision, Revisions, thaw};

@@ -44,7 +44,7 @@ pub struct Run {
     #[arg(long, env = "POD_NAME", default_value = "tributary-operator")]
     pub pod_name: String,
     /// Objects of a kind that are worked on at a time.
-    #[arg(long, env = "TRIBUTARY_WORKERS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, env = "TRIBUTARY_WORKERS", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
     /// Which log lines are written, such as `info` or `tributary_operator=debug`.
     // what the kube crates warn of comes back as an error, which is logged with what it is about

@@ -78,7 +78,7 @@ impl Controller for DaemonJobs {
             pods: view.labelled(pods, &primary.namespace, names::DAEMON_JOB, &primary.name).cloned().collect(),
             record: view.get(Scope::OfDaemonJobs, &record).cloned(),
             refusals: Vec::new(),
-            status_age: self.written.age(&metadata),
+            pace: self.written.pace(&metadata),
             metadata,
             status,
             spec,

@@ -11,9 +11,12 @@ use kube::core::{DynamicObject, ObjectMeta};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
-use tributary_flows::Revision;
+use tributary_flows::{Pace, Revision};
 
-use crate::caches::{Primary, StoreId, View};
+use crate::{
+    bucket::Bucket,
+    caches::{Primary, StoreId, View},
+};
 
 /// The part of an object at this name.
 pub(crate) fn part<T: DeserializeOwned>(object: &DynamicObject, name: &str) -> Result<T, serde_json::Error> {
@@ -64,9 +67,26 @@ impl<T> Memo<T> {
     }
 }
 
+/// Statuses of all objects of a kind together that are written a second where there is more to say than that.
+const RATE: f64 = 20.0;
+/// The longest that mere progress stays unwritten, in seconds.
+const LONGEST: f64 = 60.0;
+
 /// When the status of each primary was last written.
 #[derive(Debug, Default)]
-pub(crate) struct Written(Mutex<HashMap<(String, String), Instant>>);
+pub(crate) struct Written(Mutex<Writes>);
+
+#[derive(Debug)]
+struct Writes {
+    of: HashMap<(String, String), Instant>,
+    lately: Bucket,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self { of: HashMap::new(), lately: Bucket::new(RATE) }
+    }
+}
 
 impl Written {
     fn key(metadata: &ObjectMeta) -> (String, String) {
@@ -75,20 +95,27 @@ impl Written {
 
     /// It is written now.
     pub(crate) fn now(&self, metadata: &ObjectMeta) {
-        self.lock().insert(Self::key(metadata), Instant::now());
+        let (mut writes, now) = (self.lock(), Instant::now());
+        writes.of.insert(Self::key(metadata), now);
+        // more than that would only make it stay so for longer
+        _ = writes.lately.try_add(RATE * LONGEST, now);
     }
 
-    /// How long ago.
-    pub(crate) fn age(&self, metadata: &ObjectMeta) -> Option<Duration> {
-        self.lock().get(&Self::key(metadata)).map(Instant::elapsed)
+    /// How soon its progress may be written. What was written lately has to sink first, so that with `n` objects that always
+    /// have something to say each is written every `n / RATE` seconds: Jobs come before news of them.
+    pub(crate) fn pace(&self, metadata: &ObjectMeta) -> Pace {
+        let (writes, now) = (self.lock(), Instant::now());
+        let age = writes.of.get(&Self::key(metadata)).map(|at| now - *at);
+        let apart = (writes.lately.level(now) / RATE).min(LONGEST);
+        Pace { age, apart: Duration::from_secs_f64(apart) }
     }
 
     /// Forgets a primary.
     pub(crate) fn forget(&self, of: &Primary) {
-        self.lock().remove(&(of.namespace.clone(), of.name.clone()));
+        self.lock().of.remove(&(of.namespace.clone(), of.name.clone()));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Instant>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Writes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,4 +145,31 @@ pub(crate) fn revisions<F>(
         (run, Revision { metadata: object.metadata.clone(), frozen })
     };
     all.into_iter().enumerate().map(revision).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_of_many_is_written_as_often_as_the_rate_says_and_of_few_at_once() {
+        for (flows, least, most) in [(2_u32, 150, 200), (100, 120, 220), (100_000, 0, 0)] {
+            let written = Written::default();
+            let of = |i: u32| ObjectMeta { name: Some(format!("f{i}")), ..ObjectMeta::default() };
+            (0..flows).for_each(|i| written.now(&of(i)));
+            assert!(written.pace(&of(0)).apart <= Duration::from_secs(60));
+            let mut count = 0;
+            for _ in 0..100 {
+                tokio::time::advance(Duration::from_millis(100)).await;
+                for i in 0..flows {
+                    let pace = written.pace(&of(i));
+                    if pace.age.is_some_and(|age| age >= pace.apart) {
+                        written.now(&of(i));
+                        count += 1;
+                    }
+                }
+            }
+            assert!((least..=most).contains(&count), "{flows} flows: {count} writes in 10 s");
+        }
+    }
 }

@@ -65,7 +65,7 @@ impl JobFlows {
             pods: view.labelled(&stores.pods, &primary.namespace, names::FLOW, &primary.name).cloned().collect(),
             lease,
             refusals: Vec::new(),
-            status_age: self.written.age(&metadata),
+            pace: self.written.pace(&metadata),
             metadata,
             spec,
         })

@@ -3,6 +3,7 @@
 pub mod act;
 pub mod args;
 pub mod blueprint;
+mod bucket;
 pub mod caches;
 pub mod controller;
 pub mod daemonjob;

@@ -99,6 +99,8 @@ async fn chain() -> anyhow::Result<f64> {
 /// So many Jobs created all at once; gives how many completed a second.
 async fn plain(jobs: usize) -> anyhow::Result<f64> {
     let ns = Namespace::new("bench-plain").await?;
+    // looked at as closely as the flows are
+    let watches = Watches::start(&ns.name)?;
     let done = |job: &DynamicObject| job.data["status"]["succeeded"] == 1;
     let done = Counter::start(&ns.name, &GroupVersionKind::gvk("batch", "v1", "Job"), done).await?;
     let start = Instant::now();
@@ -106,6 +108,7 @@ async fn plain(jobs: usize) -> anyhow::Result<f64> {
     cluster::create(&ns, all, CREATORS).await?;
     wait_until(|| async { Ok(done.get() == jobs) }).await?;
     let rate = jobs as f64 / start.elapsed().as_secs_f64();
+    watches.stop().await?;
     ns.finish().await?;
     settled().await?;
     Ok(rate)
@@ -149,6 +152,8 @@ async fn large(steps: usize) -> anyhow::Result<Figures> {
 async fn daemon(nodes: usize) -> anyhow::Result<f64> {
     let ns = Namespace::new("bench-daemon").await?;
     let name = |n: usize| format!("many-{n}");
+    // of a run that was cut short
+    kubectl(&["delete", "nodes", "-l", "many=yes"]).await?;
     cluster::make_nodes((0..nodes).map(name)).await?;
     let start = Instant::now();
     ns.apply(&objects::daemon()).await?;

@@ -4,7 +4,7 @@ mod pass;
 mod record;
 mod world;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use kube::core::DynamicObject;
 use tributary_blueprints::{
@@ -133,13 +133,8 @@ fn on_nodes(world: &World, run: i64, mut actions: Vec<Action>, next: Next, now: 
     pass.go();
     actions.append(&mut pass.actions);
     let (mut plan, is_progress) = told(world, &frozen, run, &pass, now);
-    let interval = Duration::from_micros(400 * pass.nodes as u64).min(Duration::from_secs(2));
-    let age = world.status_age.filter(|age| is_progress && *age < interval && plan.status.is_some());
-    match age {
-        // what is not written is read again off the Jobs
-        Some(age) => {
-            plan = Plan { requeue: Some(interval - age), ..Plan::default() };
-        }
+    match world.pace.wait(pass.nodes).filter(|_| is_progress && plan.status.is_some()) {
+        Some(left) => plan = Plan { requeue: Some(left), ..Plan::default() },
         None => actions.extend(pass.record.write(world)),
     }
     let keep = i64::from(world.spec.history_limit.unwrap_or(0));

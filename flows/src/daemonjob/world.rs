@@ -1,6 +1,6 @@
 //! What a decision about a DaemonJob is made from.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tributary_blueprints::{duration, schedule::Schedule, world::Refusal};
 use tributary_crds::{DaemonJobSpec, DaemonJobStatus};
 
 use crate::{
-    Node, Problem,
+    Node, Pace, Problem,
     job::{Jobs, Pods},
     names,
     revision::Revisions,
@@ -35,8 +35,8 @@ pub struct World {
     pub record: Option<Arc<DynamicObject>>,
     /// Writes that the apiserver refused.
     pub refusals: Vec<Refusal>,
-    /// How long ago the status was written, if that is known.
-    pub status_age: Option<Duration>,
+    /// How soon mere progress may be written.
+    pub pace: Pace,
 }
 
 impl World {

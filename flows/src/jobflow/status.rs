@@ -1,7 +1,5 @@
 //! What is said of a flow.
 
-use std::time::Duration;
-
 use tributary_blueprints::plan::{Event, Plan, events_of_change};
 use tributary_crds::{ConditionType, FlowState, JobFlowStatus, Reason, StepStatus, Timestamp, Wanted, conditions_with};
 
@@ -200,20 +198,19 @@ pub(super) fn of_pass(world: &World, before: &JobFlowStatus, pass: Pass<'_>, now
     (coalesced(world, plan, &after), after)
 }
 
-/// Mere progress of a large flow is written now and then: each write costs as much as the flow is large, and what is
-/// not written is read again off the Jobs.
+/// Leaves mere progress unwritten for now where it may wait.
 fn coalesced(world: &World, mut plan: Plan, after: &JobFlowStatus) -> Plan {
-    let interval = Duration::from_micros(400 * after.steps.len() as u64).min(Duration::from_secs(2));
     let before = &world.status;
     let is_progress = before.state == after.state
         && before.run == after.run
         && before.completion_time == after.completion_time
         && before.observed_generation == after.observed_generation;
-    let age = world.status_age.filter(|age| is_progress && *age < interval);
-    if let (Some(age), true) = (age, plan.status.is_some()) {
+    if is_progress
+        && plan.status.is_some()
+        && let Some(left) = world.pace.wait(after.steps.len())
+    {
         plan.status = None;
         plan.events.clear();
-        let left = interval - age;
         plan.requeue = Some(plan.requeue.map_or(left, |r| r.min(left)));
     }
     plan

@@ -1,6 +1,6 @@
 //! What a decision about a JobFlow is made from.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use kube::core::ObjectMeta;
 use tributary_blueprints::world::Refusal;
@@ -9,6 +9,7 @@ use tributary_crds::{JobFlowSpec, JobFlowStatus, Template};
 use super::frozen::Frozen;
 use crate::{
     job::{Jobs, Pods},
+    pace::Pace,
     revision::Revisions,
 };
 
@@ -33,8 +34,8 @@ pub struct World {
     pub lease: Option<ObjectMeta>,
     /// Writes that the apiserver refused.
     pub refusals: Vec<Refusal>,
-    /// How long ago the status was written, if that is known: mere progress may wait a little.
-    pub status_age: Option<Duration>,
+    /// How soon mere progress may be written.
+    pub pace: Pace,
 }
 
 impl World {

@@ -12,7 +12,7 @@ use tributary_blueprints::{
     world::Refusal,
 };
 use tributary_crds::{DaemonJob, JobFlow, JobTemplate, Template, Timestamp, names};
-use tributary_flows::{Node, Revision, daemonjob, jobflow, thaw};
+use tributary_flows::{Node, Pace, Revision, daemonjob, jobflow, thaw};
 
 use super::{
     apiserver::{Apiserver, State, key, object},
@@ -26,6 +26,8 @@ pub struct Cluster {
     pub server: Apiserver,
     /// What the apiserver refuses, as the operator remembers it.
     pub refusals: Vec<Refusal>,
+    /// How soon mere progress may be written.
+    pub pace: Pace,
     /// Every event that was sent.
     pub events: Vec<Event>,
     /// Writes of the operator.
@@ -86,7 +88,7 @@ fn parse<T: serde::de::DeserializeOwned>(object: &DynamicObject) -> T {
     serde_json::from_value(serde_json::to_value(object).unwrap()).unwrap()
 }
 
-fn flow_world(seen: &Seen<'_>, name: &str, refusals: &[Refusal]) -> Option<World> {
+fn flow_world(seen: &Seen<'_>, name: &str, refusals: &[Refusal], pace: Pace) -> Option<World> {
     let flow: JobFlow = parse(seen.get("JobFlow", name)?);
     let templates: BTreeMap<String, Template> = jobflow::Frozen::references(&flow.spec)
         .filter_map(|t| Some((t.to_owned(), parse::<JobTemplate>(seen.get("JobTemplate", t)?).spec.job_template)))
@@ -109,11 +111,11 @@ fn flow_world(seen: &Seen<'_>, name: &str, refusals: &[Refusal]) -> Option<World
         metadata: flow.metadata,
         templates,
         refusals: refusals.to_vec(),
-        status_age: None,
+        pace,
     })))
 }
 
-fn daemon_world(seen: &Seen<'_>, name: &str, refusals: &[Refusal]) -> Option<World> {
+fn daemon_world(seen: &Seen<'_>, name: &str, refusals: &[Refusal], pace: Pace) -> Option<World> {
     let daemon: DaemonJob = parse(seen.get("DaemonJob", name)?);
     let revision = |o: Arc<DynamicObject>| {
         let frozen = thaw(&o).and_then(|(spec, _)| daemonjob::Frozen::new(spec).ok());
@@ -133,7 +135,7 @@ fn daemon_world(seen: &Seen<'_>, name: &str, refusals: &[Refusal]) -> Option<Wor
         spec: Arc::new(daemon.spec),
         metadata: daemon.metadata,
         refusals: refusals.to_vec(),
-        status_age: None,
+        pace,
     })))
 }
 
@@ -145,6 +147,7 @@ impl Cluster {
             server,
             refusals: Vec::new(),
             events: Vec::new(),
+            pace: Pace::default(),
             writes: 0,
             history,
             position: BTreeMap::new(),
@@ -234,8 +237,8 @@ impl Cluster {
         }
         let seen = Seen(self.position.iter().map(|(kind, at)| (*kind, &self.history[*at])).collect());
         match kind {
-            "JobFlow" => flow_world(&seen, name, &self.refusals),
-            _ => daemon_world(&seen, name, &self.refusals),
+            "JobFlow" => flow_world(&seen, name, &self.refusals, self.pace),
+            _ => daemon_world(&seen, name, &self.refusals, self.pace),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tributary_flows::Pace;
 
 use super::{
     apiserver::key,
@@ -261,4 +262,26 @@ fn what_the_apiserver_rejects_fails_the_step_and_what_it_forbids_waits() {
         status["active"].to_string().contains("spec.tempalte")
             && status["active"].to_string().contains("exceeded quota")
     );
+}
+
+#[test]
+fn mere_progress_is_written_now_and_then_and_what_counts_at_once() {
+    for (steps, apart, left) in [(1_000, 0, 250), (5, 10_000, 9_850)] {
+        let steps: Vec<Value> = (0..steps).map(|i| step(&format!("s{i}"), json!({}))).collect();
+        let (mut cluster, mut rng) = flow(json!({"maxParallel": 1, "flows": steps}));
+        pass(&mut cluster);
+        assert_eq!(status(&cluster)["state"], "Running");
+        for _ in 0..4 {
+            cluster.server.progress(&key("Job", "f-s0"));
+        }
+        cluster.step(&mut rng, 0);
+        let millis = Duration::from_millis;
+        cluster.pace = Pace { age: Some(millis(150)), apart: millis(apart) };
+        let plan = cluster.pass("JobFlow", "f", &mut rng, false, usize::MAX).unwrap();
+        assert_eq!((plan.status.is_none(), plan.requeue), (true, Some(millis(left))));
+        assert_eq!(cluster.jobs(), ["f-s0", "f-s1"], "the next step does not wait for that");
+        cluster.edit("JobFlow", "f", |s| s["suspend"] = json!(true));
+        let plan = cluster.pass("JobFlow", "f", &mut rng, false, usize::MAX).unwrap();
+        assert!(plan.status.is_some());
+    }
 }

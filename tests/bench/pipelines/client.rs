@@ -74,7 +74,9 @@ impl Cluster {
         let api = self.api(&widgets());
         let config = watcher::Config::default().labels("tributary.dev/pipeline");
         tokio::spawn(async move {
-            let done = json!({"status": {"conditions": [{"type": "Complete", "status": "True", "reason": "Done", "message": ""}]}});
+            let done = json!({"apiVersion": format!("{GROUP}/v1"), "kind": "Widget",
+                "status": {"conditions": [{"type": "Complete", "status": "True", "reason": "Done", "message": ""}]}});
+            let params = PatchParams::apply("stand-in").force();
             let events = watcher::watcher(api.clone(), config);
             let new = events.filter_map(async |event| match event {
                 Ok(Event::Apply(o) | Event::InitApply(o)) if o.data.get("status").is_none() => o.metadata.name,
@@ -82,7 +84,7 @@ impl Cluster {
             });
             new.for_each_concurrent(AT_ONCE, async |name| {
                 // one that is gone again needs no mark
-                let _ = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&done)).await;
+                let _ = api.patch_status(&name, &params, &Patch::Apply(&done)).await;
             })
             .await;
         })

@@ -6,7 +6,7 @@ use tributary_crds::Health;
 
 use super::conditions::{condition, up_to_date};
 use super::topic::kafka_name;
-use super::{Component, Definition, Lifetime, Ports, Report};
+use super::{Component, Definition, Lifetime, Ports, Rate, Report};
 use crate::expr::Type;
 
 /// Driver of KafkaTopic.
@@ -30,6 +30,12 @@ impl Component for KafkaTopicDriver {
 
     fn ports(&self) -> Ports {
         Ports::Named { reads: &[], writes: &[] }
+    }
+
+    /// Strimzi's topic operator works off 10 to 30 events a second, each topic being several, and stops itself when its queue of
+    /// about a thousand is full.
+    fn creation_rate(&self) -> Option<Rate> {
+        Some(Rate { per_second: 20, burst: 200 })
     }
 
     fn outputs(&self) -> Vec<(&'static str, Type)> {

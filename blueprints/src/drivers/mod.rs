@@ -187,6 +187,11 @@ pub trait Component: Sync {
         }
     }
 
+    /// How fast objects of the kind may be made, where its own operator could not follow.
+    fn creation_rate(&self) -> Option<Rate> {
+        None
+    }
+
     /// The field of the spec by which the kind deletes itself, in seconds after its end. The operator then takes that over,
     /// since an outcome must be known before its object goes.
     fn ttl_field(&self) -> Option<&'static str> {
@@ -220,6 +225,15 @@ pub trait Component: Sync {
             _ => self.observe(child, rules).health == Health::Suspended,
         }
     }
+}
+
+/// How fast objects may be made, all Pipelines together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: u32,
+    /// At once.
+    pub burst: u32,
 }
 
 /// Whether a component ends by itself.

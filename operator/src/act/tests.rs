@@ -26,6 +26,7 @@ impl Rig {
         let mut served = Served::default();
         served.add(&Gvk::new("", "v1", "ConfigMap"), "configmaps", true);
         served.add(&Gvk::new("apps", "v1", "ControllerRevision"), "controllerrevisions", true);
+        served.add(&Gvk::new("kafka.strimzi.io", "v1", "KafkaTopic"), "kafkatopics", true);
         served.add(&PrimaryKind::Pipeline.gvk(), "pipelines", true);
         let caches = Caches::of(client.clone(), served);
         let events = Events::new(client.clone(), "test".into());
@@ -35,7 +36,7 @@ impl Rig {
         Self { server, caches, act, target, refused: Refused::default() }
     }
 
-    async fn act(&mut self, actions: &[Action]) -> Result<(), ActError> {
+    async fn act(&mut self, actions: &[Action]) -> Result<Option<Duration>, ActError> {
         self.act.actions(&mut self.target, actions, |_| Scope::All, &mut self.refused).await
     }
 }
@@ -116,6 +117,26 @@ async fn a_strangers_object_is_told_where_the_cache_would_never_show_it() {
 }
 
 #[tokio::test]
+async fn topics_are_made_no_faster_than_their_operator_works_them_off_and_the_others_go_on() {
+    let mut rig = Rig::new().await;
+    let topic = |i: usize| json!({"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaTopic", "metadata": {"name": format!("t{i}"), "namespace": "ns"}});
+    let path = "POST /apis/kafka.strimzi.io/v1/namespaces/ns/kafkatopics";
+    rig.server.on(path, 201, topic(0));
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 201, made("a", "1", "8"));
+    let mut actions: Vec<Action> =
+        (0..300).map(|i| Action::Create(Box::new(serde_json::from_value(topic(i)).unwrap()))).collect();
+    actions.push(create("a"));
+    let held = rig.act(&actions).await.unwrap().unwrap();
+    assert!(held <= Duration::from_millis(50), "{held:?}");
+    let asked = rig.server.requests();
+    let made = asked.iter().filter(|request| request.starts_with(path)).count();
+    assert!((200..300).contains(&made), "{made} at once");
+    assert!(asked.last().unwrap().contains("configmaps"));
+    let config_maps: Vec<Action> = (0..300).map(|_| create("a")).collect();
+    assert_eq!(rig.act(&config_maps).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_refusal_is_kept_the_others_go_on_and_the_finalizer_stays() {
     let mut rig = Rig::new().await;
     rig.server.on(&format!("POST {CONFIG_MAPS}"), 403, failure(403, "Forbidden", "exceeded quota"));
@@ -181,16 +202,39 @@ async fn a_deletion_is_of_that_very_object() {
 async fn finalizers_and_status_are_of_the_version_that_was_decided_on() {
     let mut rig = Rig::new().await;
     let path = "/apis/tributary.dev/v1alpha1/namespaces/ns/pipelines/p";
-    let answer = |version: &str| json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p", "uid": "u", "resourceVersion": version}});
+    let answer = |version: &str| {
+        json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p", "uid": "u",
+        "resourceVersion": version, "finalizers": ["f"]}})
+    };
     rig.server.on(&format!("PATCH {path}"), 200, answer("8"));
     rig.server.on(&format!("PATCH {path}/status"), 200, answer("9"));
     rig.act(&[Action::Finalizers(vec!["f".into()])]).await.unwrap();
     rig.act.status(&mut rig.target, &json!({"phase": "Running"})).await.unwrap();
     let asked = rig.server.asked();
-    assert_eq!(asked[0].body["metadata"], json!({"uid": "u", "resourceVersion": "7", "finalizers": ["f"]}));
+    assert_eq!(
+        asked[0].body["metadata"],
+        json!({"name": "p", "namespace": "ns", "uid": "u", "resourceVersion": "7", "finalizers": ["f"]})
+    );
+    assert!(asked[0].query.contains("fieldManager=tributary-finalizers"), "{}", asked[0].query);
     assert_eq!(asked[1].body["metadata"]["resourceVersion"], "8", "the version moves on with our own write");
     assert_eq!(asked[1].body["metadata"]["uid"], "u");
     assert_eq!(asked[1].body["status"], json!({"phase": "Running"}));
     assert!(asked[1].query.contains("force=true"));
     assert_eq!(rig.target.resource_version, "9");
+}
+
+#[tokio::test]
+async fn a_finalizer_that_an_apply_does_not_take_away_is_taken_away_all_the_same() {
+    let mut rig = Rig::new().await;
+    let path = "/apis/tributary.dev/v1alpha1/namespaces/ns/pipelines/p";
+    let answer = |version: &str, finalizers: Value| {
+        json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline",
+        "metadata": {"name": "p", "uid": "u", "resourceVersion": version, "finalizers": finalizers}})
+    };
+    rig.server.on(&format!("PATCH {path}"), 200, answer("8", json!(["old"])));
+    rig.server.on(&format!("PATCH {path}"), 200, answer("9", json!([])));
+    rig.act(&[Action::Finalizers(Vec::new())]).await.unwrap();
+    let asked = rig.server.asked();
+    assert_eq!((asked.len(), &asked[1].body["metadata"]["resourceVersion"]), (2, &json!("8")));
+    assert!(!asked[1].query.contains("force"));
 }

@@ -235,7 +235,7 @@ async fn reconcile<C: Controller>(
         memory.refused.effects(refusal, Instant::now());
     }
     let scope = |key: &ObjectKey| controller.scope(key);
-    act.actions(&mut target, &plan.actions, scope, &mut memory.refused).await?;
+    let held = act.actions(&mut target, &plan.actions, scope, &mut memory.refused).await?;
     let refusals = memory.refused.list();
     let known = controller.refusals(&mut world);
     if known[of_kinds..] != refusals {
@@ -249,7 +249,7 @@ async fn reconcile<C: Controller>(
     }
     act.events.send(&target, &plan.events);
     let again = memory.refused.next(Instant::now());
-    Ok(Outcome::Decided(plan.requeue.into_iter().chain(again).min()))
+    Ok(Outcome::Decided([plan.requeue, again, held].into_iter().flatten().min()))
 }
 
 /// Decides; a defect in the decision hits this object only.

@@ -90,6 +90,8 @@ words! {
         NameTaken,
         /// The apiserver refuses the operator the right to do it.
         Forbidden,
+        /// The apiserver cannot list the kind.
+        WatchFailing,
         /// The apiserver rejects the object.
         Rejected,
         /// Waits for what it depends on.

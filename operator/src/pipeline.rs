@@ -210,9 +210,8 @@ fn look(
 ) {
     for id in needed {
         match view.sync(&id) {
-            Some(Sync::Synced) => {}
-            Some(Sync::Forbidden(message)) => refusals.push(unwatchable(&id, message)),
             Some(Sync::Pending) => unsynced.push(id),
+            Some(sync) => refusals.extend(unwatchable(&id, sync)),
             None if view.served().get(&id.group, &id.kind).is_some() => unsynced.push(id),
             // told as KindNotInstalled, and woken when it comes
             None => {}
@@ -265,12 +264,25 @@ fn related_to(children: &Objects, view: &View<'_>) -> Result<Objects, StoreId> {
     Ok(found.map(|pod| DynamicObject::clone(pod)).collect())
 }
 
-fn unwatchable(id: &StoreId, message: &str) -> Refusal {
+fn unwatchable(id: &StoreId, sync: &Sync) -> Option<Refusal> {
     let key = ObjectKey { group: id.group.clone(), kind: id.kind.clone(), ..ObjectKey::default() };
-    let message = format!(
-        "the operator may not watch {} of group `{}`: {message}; give it the right by a ClusterRole with the label \
-         tributary.dev/aggregate-to-operator: \"true\"",
-        id.kind, id.group
-    );
-    Refusal { verb: Verb::Watch, key, reason: Reason::Forbidden, message }
+    let kind = format!("{} of group `{}`", id.kind, id.group);
+    let (reason, message) = match sync {
+        Sync::Forbidden(message) => (
+            Reason::Forbidden,
+            format!(
+                "the operator may not watch {kind}: {message}; give it the right by a ClusterRole with the label \
+                 tributary.dev/aggregate-to-operator: \"true\""
+            ),
+        ),
+        Sync::Failing(message) => (
+            Reason::WatchFailing,
+            format!(
+                "the apiserver cannot list {kind}: {message}; look at the operator of that kind, whose conversion webhook or \
+                 API service may be down. It is tried again all the time"
+            ),
+        ),
+        Sync::Pending | Sync::Synced => return None,
+    };
+    Some(Refusal { verb: Verb::Watch, key, reason, message })
 }

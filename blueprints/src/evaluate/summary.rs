@@ -155,6 +155,7 @@ fn reason_of(line: &ComponentStatus) -> Option<Reason> {
     [
         Reason::NameTaken,
         Reason::Forbidden,
+        Reason::WatchFailing,
         Reason::Rejected,
         Reason::OutcomeLost,
         Reason::InvalidSpec,

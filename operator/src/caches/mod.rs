@@ -5,6 +5,7 @@
 //! its owners, the Pipeline or job that its labels name, and whoever looked it up when last deciding.
 
 mod discovery;
+mod events;
 mod expect;
 mod ids;
 mod schemas;
@@ -23,7 +24,6 @@ use std::{
 use kube::{
     Client,
     core::{ApiResource, DynamicObject},
-    runtime::watcher::Event,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -32,7 +32,7 @@ use tributary_blueprints::{
     object::{Gvk, ObjectKey},
     world::{Served, ServedKind},
 };
-use tributary_crds::{GROUP, names};
+use tributary_crds::GROUP;
 
 pub use expect::Expect;
 pub use ids::{Place, Primary, PrimaryKind, Scope, StoreId};
@@ -40,9 +40,10 @@ pub use store::{Name, Sync};
 pub use view::View;
 
 use crate::queue::Queue;
+use events::itself;
 use expect::Expectations;
 use schemas::{Bell, Demand};
-use store::{Store, name_of, templates_of};
+use store::{Store, name_of};
 
 /// The queues that events feed, one a kind.
 #[derive(Debug)]
@@ -254,94 +255,6 @@ impl Caches {
         self.wake_all(PrimaryKind::Blueprint);
     }
 
-    /// Takes in what the watch of `id` says.
-    fn on_event(&self, id: &StoreId, event: Event<DynamicObject>) {
-        match event {
-            Event::Init => {
-                self.expectations().list_begins(id, Instant::now());
-                self.with_store(id, Store::begin_list);
-            }
-            Event::Apply(object) | Event::InitApply(object) => {
-                let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
-                // nodes change all the time in ways that are of no interest here
-                if id.kind == "Node" && old.as_ref().is_some_and(|old| is_same_node(old, &new)) {
-                    return;
-                }
-                self.wake(id, old.iter().chain([&new]));
-                self.wake_templates(id, old.as_ref(), Some(&new));
-                self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)));
-            }
-            Event::Delete(object) => {
-                let old = self.with_store(id, |store| store.remove(&name_of(&object))).flatten();
-                self.gone(id, &old.unwrap_or_else(|| Arc::new(object)));
-            }
-            Event::InitDone => {
-                let first = self.with_store(id, |store| store.sync != Sync::Synced).unwrap_or_default();
-                let gone = self.with_store(id, Store::end_list).unwrap_or_default();
-                for object in &gone {
-                    self.gone(id, object);
-                }
-                self.queues.add(self.expectations().list_ended(id));
-                if first {
-                    tracing::debug!(kind = id.kind, "first list complete");
-                    PrimaryKind::ALL.into_iter().for_each(|kind| self.wake_all(kind));
-                }
-            }
-        }
-    }
-
-    fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {
-        self.wake(id, [object]);
-        self.wake_templates(id, Some(object), None);
-        self.queues.add(self.expectations().deleted(&place(id, object), object));
-    }
-
-    /// The watch of `id` was refused, and will be until somebody grants it.
-    fn on_forbidden(&self, id: &StoreId, message: String) {
-        let new = Sync::Forbidden(message);
-        let changed = self.with_store(id, |store| {
-            let changed = store.sync != new;
-            store.sync = new;
-            changed
-        });
-        if changed == Some(true) {
-            self.wake_all(PrimaryKind::Pipeline);
-        }
-    }
-
-    /// Wakes whom a change from or to these versions of an object concerns.
-    fn wake<'a>(&self, id: &StoreId, objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>) {
-        let mut primaries = HashSet::new();
-        let inner = self.read();
-        for object in objects {
-            primaries.extend(concerned(object));
-            primaries.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
-            if let Some(watched) = inner.stores.get(id) {
-                primaries.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
-            }
-        }
-        drop(inner);
-        self.queues.add(primaries);
-    }
-
-    /// Wakes the JobTemplates that a flow begins or ends to refer to, and every DaemonJob where a node changes.
-    fn wake_templates(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: Option<&Arc<DynamicObject>>) {
-        if id.group.is_empty() && id.kind == "Node" {
-            return self.wake_all(PrimaryKind::DaemonJob);
-        }
-        let is_flow = id.group == GROUP && id.kind == PrimaryKind::JobFlow.as_str();
-        let generation = |o: Option<&Arc<DynamicObject>>| o.and_then(|o| o.metadata.generation);
-        if !is_flow || generation(old) == generation(new) {
-            return;
-        }
-        for object in old.into_iter().chain(new) {
-            let (namespace, _) = name_of(object);
-            let kind = PrimaryKind::JobTemplate;
-            let templates = templates_of(object).into_iter();
-            self.queues.add(templates.map(|name| Primary { kind, namespace: namespace.clone(), name }));
-        }
-    }
-
     fn with_store<T>(&self, id: &StoreId, change: impl FnOnce(&mut Store) -> T) -> Option<T> {
         self.write().stores.get_mut(id).map(|watched| change(&mut watched.store))
     }
@@ -391,38 +304,6 @@ fn resource(gvk: &Gvk, kind: &ServedKind) -> ApiResource {
 fn place(id: &StoreId, object: &DynamicObject) -> Place {
     let (namespace, name) = name_of(object);
     (id.scope, ObjectKey { group: id.group.clone(), kind: id.kind.clone(), namespace, name })
-}
-
-fn itself(object: &DynamicObject) -> Option<Primary> {
-    let types = object.types.as_ref()?;
-    let (group, _) = types.api_version.split_once('/')?;
-    let (namespace, name) = name_of(object);
-    Some(Primary { kind: PrimaryKind::of(group, &types.kind)?, namespace, name })
-}
-
-/// The primaries that an object names: itself, its owners, and those of its labels.
-fn concerned(object: &DynamicObject) -> Vec<Primary> {
-    let namespace = object.metadata.namespace.clone().unwrap_or_default();
-    let primary = |kind, name: &String| Primary { kind, namespace: namespace.clone(), name: name.clone() };
-    let mut all: Vec<Primary> = itself(object).into_iter().collect();
-    for owner in object.metadata.owner_references.iter().flatten() {
-        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-        all.extend(PrimaryKind::of(group, &owner.kind).map(|kind| primary(kind, &owner.name)));
-    }
-    let labels = object.metadata.labels.as_ref();
-    all.extend(labels.and_then(|l| l.get(names::PIPELINE)).map(|name| primary(PrimaryKind::Pipeline, name)));
-    all.extend(labels.and_then(|l| l.get(names::JOB)).map(|name| primary(PrimaryKind::MapReduceJob, name)));
-    all.extend(labels.and_then(|l| l.get(names::FLOW)).map(|name| primary(PrimaryKind::JobFlow, name)));
-    all.extend(labels.and_then(|l| l.get(names::DAEMON_JOB)).map(|name| primary(PrimaryKind::DaemonJob, name)));
-    all
-}
-
-/// Whether decisions see the same node in both.
-fn is_same_node(old: &DynamicObject, new: &DynamicObject) -> bool {
-    old.metadata.uid == new.metadata.uid
-        && old.metadata.labels == new.metadata.labels
-        && old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
-        && old.data == new.data
 }
 
 /// The object as the type it is of.

@@ -26,6 +26,8 @@ pub enum Sync {
     Synced,
     /// The apiserver forbids it; its words.
     Forbidden(String),
+    /// The first list fails again and again; the apiserver's words.
+    Failing(String),
 }
 
 /// The objects of one kind.

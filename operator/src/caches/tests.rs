@@ -1,8 +1,9 @@
 //! Whom an event wakes, and what a decision has to wait for.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use kube::Config;
+use kube::{Config, runtime::watcher::Event};
 use serde_json::{Value, json};
+use tributary_crds::names;
 
 use super::*;
 use crate::{
@@ -173,14 +174,20 @@ async fn a_kind_that_is_no_longer_served_is_no_longer_known() {
 }
 
 #[tokio::test]
-async fn a_forbidden_watch_is_told_once() {
-    let caches = caches();
-    caches.on_event(&pipelines(), Event::Apply(object("p", json!({}))));
-    woken(&caches, PrimaryKind::Pipeline).await;
-    caches.on_forbidden(&jobs(), "no".into());
-    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
-    caches.on_forbidden(&jobs(), "no".into());
-    assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty());
+async fn a_watch_that_does_not_come_about_is_told_once() {
+    for trouble in [Sync::Forbidden("no".into()), Sync::Failing("no answer".into())] {
+        let caches = caches();
+        caches.on_event(&pipelines(), Event::Apply(object("p", json!({}))));
+        woken(&caches, PrimaryKind::Pipeline).await;
+        caches.on_trouble(&jobs(), trouble.clone());
+        assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"]);
+        caches.on_trouble(&jobs(), trouble);
+        assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty());
+        caches.on_event(&jobs(), Event::InitDone);
+        assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["p"], "it has come about");
+        caches.on_trouble(&jobs(), Sync::Failing("later".into()));
+        assert!(woken(&caches, PrimaryKind::Pipeline).await.is_empty(), "what was seen counts");
+    }
 }
 
 fn flow(name: &str, generation: i64, template: &str) -> DynamicObject {

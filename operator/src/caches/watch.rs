@@ -12,7 +12,8 @@ use rand::RngExt;
 use tokio_util::sync::CancellationToken;
 use tributary_crds::names;
 
-use super::{Caches, Scope, StoreId};
+use super::{Caches, Scope, StoreId, Sync};
+use crate::act::words;
 
 /// Watches until stopped.
 pub(super) fn start(caches: Arc<Caches>, id: StoreId, resource: ApiResource, stop: CancellationToken) {
@@ -54,10 +55,11 @@ async fn follow(
                 caches.on_event(id, event);
             }
             Err(error) => {
-                let forbidden = forbidden(&error);
-                let words = forbidden.clone().unwrap_or_else(|| error.to_string());
-                if let Some(message) = forbidden {
-                    caches.on_forbidden(id, message);
+                let words = said(&error);
+                if is_forbidden(&error) {
+                    caches.on_trouble(id, Sync::Forbidden(words.clone()));
+                } else if pause.tries >= PATIENCE {
+                    caches.on_trouble(id, Sync::Failing(words.clone()));
                 }
                 if words != told {
                     tracing::warn!(kind = id.kind, error = words, "watch; trying again");
@@ -68,6 +70,9 @@ async fn follow(
         }
     }
 }
+
+/// Tries of a list after which it is told that it fails: some seconds.
+const PATIENCE: u32 = 6;
 
 /// Pauses between tries: 0.1 s, doubled up to 10 s, with jitter.
 #[derive(Default)]
@@ -89,14 +94,24 @@ impl Pause {
     }
 }
 
-fn forbidden(error: &Error) -> Option<String> {
-    let status = match error {
-        Error::InitialListFailed(kube::Error::Api(status)) | Error::WatchStartFailed(kube::Error::Api(status)) => {
-            status
-        }
-        _ => return None,
-    };
-    (status.code == 403).then(|| status.message.clone())
+/// The client's error, where there is one.
+fn cause(error: &Error) -> Option<&kube::Error> {
+    match error {
+        Error::InitialListFailed(cause) | Error::WatchStartFailed(cause) | Error::WatchFailed(cause) => Some(cause),
+        _ => None,
+    }
+}
+
+fn said(error: &Error) -> String {
+    match cause(error) {
+        Some(kube::Error::Api(status)) => status.message.clone(),
+        Some(other) => words(other),
+        None => error.to_string(),
+    }
+}
+
+fn is_forbidden(error: &Error) -> bool {
+    matches!(cause(error), Some(kube::Error::Api(status)) if status.code == 403)
 }
 
 fn map<A: Debug, B>(event: Event<A>, f: impl Fn(A) -> B) -> Event<B> {

@@ -1,0 +1,136 @@
+//! What an event of a watch changes, and whom it wakes.
+
+use std::{collections::HashSet, sync::Arc};
+
+use kube::{core::DynamicObject, runtime::watcher::Event};
+use tokio::time::Instant;
+use tributary_crds::{GROUP, names};
+
+use super::{
+    Caches, Primary, PrimaryKind, StoreId, Sync, place,
+    store::{Store, name_of, templates_of},
+};
+
+impl Caches {
+    /// Takes in what the watch of `id` says.
+    pub(super) fn on_event(&self, id: &StoreId, event: Event<DynamicObject>) {
+        match event {
+            Event::Init => {
+                self.expectations().list_begins(id, Instant::now());
+                self.with_store(id, Store::begin_list);
+            }
+            Event::Apply(object) | Event::InitApply(object) => {
+                let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
+                // nodes change all the time in ways that are of no interest here
+                if id.kind == "Node" && old.as_ref().is_some_and(|old| is_same_node(old, &new)) {
+                    return;
+                }
+                self.wake(id, old.iter().chain([&new]));
+                self.wake_templates(id, old.as_ref(), Some(&new));
+                self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)));
+            }
+            Event::Delete(object) => {
+                let old = self.with_store(id, |store| store.remove(&name_of(&object))).flatten();
+                self.gone(id, &old.unwrap_or_else(|| Arc::new(object)));
+            }
+            Event::InitDone => {
+                let first = self.with_store(id, |store| store.sync != Sync::Synced).unwrap_or_default();
+                let gone = self.with_store(id, Store::end_list).unwrap_or_default();
+                for object in &gone {
+                    self.gone(id, object);
+                }
+                self.queues.add(self.expectations().list_ended(id));
+                if first {
+                    tracing::debug!(kind = id.kind, "first list complete");
+                    PrimaryKind::ALL.into_iter().for_each(|kind| self.wake_all(kind));
+                }
+            }
+        }
+    }
+
+    fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {
+        self.wake(id, [object]);
+        self.wake_templates(id, Some(object), None);
+        self.queues.add(self.expectations().deleted(&place(id, object), object));
+    }
+
+    /// The watch of `id` does not come about until somebody does something. What was seen before is not forgotten for an
+    /// apiserver that is in trouble.
+    pub(super) fn on_trouble(&self, id: &StoreId, new: Sync) {
+        let changed = self.with_store(id, |store| {
+            let changed = store.sync != new && !(store.sync == Sync::Synced && matches!(new, Sync::Failing(_)));
+            if changed {
+                store.sync = new;
+            }
+            changed
+        });
+        if changed == Some(true) {
+            self.wake_all(PrimaryKind::Pipeline);
+        }
+    }
+
+    /// Wakes whom a change from or to these versions of an object concerns.
+    fn wake<'a>(&self, id: &StoreId, objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>) {
+        let mut primaries = HashSet::new();
+        let inner = self.read();
+        for object in objects {
+            primaries.extend(concerned(object));
+            primaries.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
+            if let Some(watched) = inner.stores.get(id) {
+                primaries.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
+            }
+        }
+        drop(inner);
+        self.queues.add(primaries);
+    }
+
+    /// Wakes the JobTemplates that a flow begins or ends to refer to, and every DaemonJob where a node changes.
+    fn wake_templates(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: Option<&Arc<DynamicObject>>) {
+        if id.group.is_empty() && id.kind == "Node" {
+            return self.wake_all(PrimaryKind::DaemonJob);
+        }
+        let is_flow = id.group == GROUP && id.kind == PrimaryKind::JobFlow.as_str();
+        let generation = |o: Option<&Arc<DynamicObject>>| o.and_then(|o| o.metadata.generation);
+        if !is_flow || generation(old) == generation(new) {
+            return;
+        }
+        for object in old.into_iter().chain(new) {
+            let (namespace, _) = name_of(object);
+            let kind = PrimaryKind::JobTemplate;
+            let templates = templates_of(object).into_iter();
+            self.queues.add(templates.map(|name| Primary { kind, namespace: namespace.clone(), name }));
+        }
+    }
+}
+
+pub(super) fn itself(object: &DynamicObject) -> Option<Primary> {
+    let types = object.types.as_ref()?;
+    let (group, _) = types.api_version.split_once('/')?;
+    let (namespace, name) = name_of(object);
+    Some(Primary { kind: PrimaryKind::of(group, &types.kind)?, namespace, name })
+}
+
+/// The primaries that an object names: itself, its owners, and those of its labels.
+fn concerned(object: &DynamicObject) -> Vec<Primary> {
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let primary = |kind, name: &String| Primary { kind, namespace: namespace.clone(), name: name.clone() };
+    let mut all: Vec<Primary> = itself(object).into_iter().collect();
+    for owner in object.metadata.owner_references.iter().flatten() {
+        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+        all.extend(PrimaryKind::of(group, &owner.kind).map(|kind| primary(kind, &owner.name)));
+    }
+    let labels = object.metadata.labels.as_ref();
+    all.extend(labels.and_then(|l| l.get(names::PIPELINE)).map(|name| primary(PrimaryKind::Pipeline, name)));
+    all.extend(labels.and_then(|l| l.get(names::JOB)).map(|name| primary(PrimaryKind::MapReduceJob, name)));
+    all.extend(labels.and_then(|l| l.get(names::FLOW)).map(|name| primary(PrimaryKind::JobFlow, name)));
+    all.extend(labels.and_then(|l| l.get(names::DAEMON_JOB)).map(|name| primary(PrimaryKind::DaemonJob, name)));
+    all
+}
+
+/// Whether decisions see the same node in both.
+fn is_same_node(old: &DynamicObject, new: &DynamicObject) -> bool {
+    old.metadata.uid == new.metadata.uid
+        && old.metadata.labels == new.metadata.labels
+        && old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+        && old.data == new.data
+}

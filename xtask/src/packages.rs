@@ -15,6 +15,7 @@ pub const BUILD: &[Need] = &[
     ("make", "make"),
     ("perl", "perl"),
     ("pkg-config", "pkg-config"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
     ("/usr/include/zlib.h", "zlib1g-dev"),
 ];
 

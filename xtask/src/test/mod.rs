@@ -74,28 +74,51 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Cluster tools and images, which the last part needs, are built beside the rest: much of either build keeps one core.
+    /// Much of a build keeps one core, and much of the tests on the cluster is waiting: what does not need each other runs side
+    /// by side.
     fn everything(&self, report: &mut Report, keep: bool) {
         let dirs = self.dirs;
         let all = [packages::BUILD, packages::CLUSTER, packages::REFERENCE].concat();
         report.part("packages", || packages::ensure(&all));
-        let (built, beside) = thread::scope(|scope| {
-            let beside = scope.spawn(|| {
-                (report::run("tools", || tools::ensure(dirs)), report::run("images", || images::build(dirs)))
-            });
-            let built = self.without_cluster(report);
-            (built, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        report.take(beside.0);
-        let images = report.take(beside.1);
-        self.end_to_end(report, &built, images, keep);
+        report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
+        let (built, images) = beside(
+            report,
+            |report| self.without_cluster(report),
+            |report| {
+                report.part("tools", || tools::ensure(dirs));
+                report.part("images", || images::build(dirs))
+            },
+        );
+        beside(
+            report,
+            |report| self.end_to_end(report, &built, images, keep),
+            |report| {
+                self.lints(report);
+                report.tests("doc tests", || {
+                    let all = ["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"];
+                    libtest::run(cargo(dirs).args(all))
+                });
+                report.part("first command", || {
+                    sh::run(cargo(dirs).args(["run", "--release", "--", "run", "examples/wordcount"]))
+                });
+            },
+        );
     }
 
-    /// All that needs neither the cluster nor its tools.
+    /// The tests and comparisons that need neither the cluster nor its tools, and what they have built.
     fn without_cluster(&self, report: &mut Report) -> Vec<TestBinary> {
         let dirs = self.dirs;
-        report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
         let built = binaries(report, dirs, ALL);
+        report.part("crds", || checks::crds(dirs, true));
+        report.part("docs", || checks::docs(dirs, true));
+        report.part("manifests", || checks::manifests(dirs, true));
+        self.local(report, Suite::Unit, &built);
+        self.local(report, Suite::Sim, &built);
+        built
+    }
+
+    fn lints(&self, report: &mut Report) {
+        let dirs = self.dirs;
         report.part("clippy", || {
             let flags = ["--quiet", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"];
             sh::run(cargo(dirs).arg("clippy").args(flags))
@@ -103,18 +126,6 @@ impl Runner<'_> {
         if sh::succeeds(cargo(dirs).args(["deny", "--version"])) {
             report.part("deny", || sh::run(cargo(dirs).args(["deny", "check"])));
         }
-        report.part("crds", || checks::crds(dirs, true));
-        report.part("docs", || checks::docs(dirs, true));
-        report.part("manifests", || checks::manifests(dirs, true));
-        self.local(report, Suite::Unit, &built);
-        self.local(report, Suite::Sim, &built);
-        report.tests("doc tests", || {
-            libtest::run(cargo(dirs).args(["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"]))
-        });
-        report.part("first command", || {
-            sh::run(cargo(dirs).args(["run", "--release", "--", "run", "examples/wordcount"]))
-        });
-        built
     }
 
     /// The tests that need no cluster.
@@ -175,6 +186,24 @@ impl Runner<'_> {
         }
         Ok(total)
     }
+}
+
+/// Runs two lots of parts side by side, and reports both.
+fn beside<A, B: Send>(
+    report: &mut Report,
+    here: impl FnOnce(&mut Report) -> A,
+    there: impl FnOnce(&mut Report) -> B + Send,
+) -> (A, B) {
+    thread::scope(|scope| {
+        let there = scope.spawn(|| {
+            let mut report = Report::default();
+            (there(&mut report), report)
+        });
+        let a = here(report);
+        let (b, parts) = there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        report.append(parts);
+        (a, b)
+    })
 }
 
 /// Builds test binaries; those that could be built are run even if others could not.

@@ -7,47 +7,44 @@ use std::time::{Duration, Instant};
 /// The parts that have run.
 #[derive(Default)]
 pub struct Report {
-    parts: Vec<Finished<Option<Counts>>>,
+    parts: Vec<Part>,
 }
 
-/// A part that has run, perhaps beside others.
-pub struct Finished<T> {
-    name: &'static str,
-    outcome: Result<T>,
+struct Part {
+    name: String,
+    outcome: Result<Option<Counts>>,
     time: Duration,
-}
-
-/// Runs a part, and says so.
-pub fn run<T>(name: &'static str, work: impl FnOnce() -> Result<T>) -> Finished<T> {
-    println!("\n== {name}");
-    let begin = Instant::now();
-    let outcome = work();
-    if let Err(e) = &outcome {
-        println!("{name} failed: {e:#}");
-    }
-    Finished { name, outcome, time: begin.elapsed() }
 }
 
 impl Report {
     /// Runs a part that is no test itself; `None` if it fails.
-    pub fn part<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Option<T> {
-        self.take(run(name, work))
-    }
-
-    /// Counts a part in that is no test itself and has run; `None` if it failed.
-    pub fn take<T>(&mut self, part: Finished<T>) -> Option<T> {
-        let Finished { name, outcome, time } = part;
-        let (value, outcome) = match outcome {
-            Ok(value) => (Some(value), Ok(None)),
-            Err(e) => (None, Err(e)),
-        };
-        self.parts.push(Finished { name, outcome, time });
+    pub fn part<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Option<T> {
+        let mut value = None;
+        self.add(name, || {
+            value = Some(work()?);
+            Ok(None)
+        });
         value
     }
 
     /// Runs a part that runs tests.
-    pub fn tests(&mut self, name: &'static str, work: impl FnOnce() -> Result<Counts>) {
-        self.parts.push(run(name, || work().map(Some)));
+    pub fn tests(&mut self, name: &str, work: impl FnOnce() -> Result<Counts>) {
+        self.add(name, || work().map(Some));
+    }
+
+    fn add(&mut self, name: &str, work: impl FnOnce() -> Result<Option<Counts>>) {
+        println!("\n== {name}");
+        let begin = Instant::now();
+        let outcome = work();
+        if let Err(e) = &outcome {
+            println!("{name} failed: {e:#}");
+        }
+        self.parts.push(Part { name: name.into(), outcome, time: begin.elapsed() });
+    }
+
+    /// Adds the parts of another, which have run beside these.
+    pub fn append(&mut self, other: Self) {
+        self.parts.extend(other.parts);
     }
 
     /// Whether any part or test failed.
@@ -70,7 +67,7 @@ impl Report {
     /// Prints a line for each part, and the counts on the last.
     pub fn print(&self) {
         println!("\n{:<16} {:<7} {:>7} {:>7} {:>8} {:>9}", "part", "result", "passed", "failed", "skipped", "time");
-        for Finished { name, outcome, time } in &self.parts {
+        for Part { name, outcome, time } in &self.parts {
             let counts = outcome.as_ref().ok().copied().flatten();
             let good = outcome.is_ok() && counts.is_none_or(|c| c.failed == 0);
             let columns = match counts {
@@ -96,6 +93,9 @@ mod tests {
         assert_eq!(report.part("one", || Ok(7)), Some(7));
         assert!(!report.failed());
         assert_eq!(report.part("two", || Err::<(), _>(anyhow!("no"))), None);
+        let mut other = Report::default();
+        other.part("beside", || Ok(()));
+        report.append(other);
         report.tests("three", || Ok(Counts { passed: 5, failed: 2, ignored: 1, filtered: 3 }));
         assert!(report.failed());
         assert_eq!(report.total(), Counts { passed: 5, failed: 3, ignored: 1, filtered: 3 });

@@ -1,24 +1,14 @@
 //! One Pipeline over the resources of several operators.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tributary_tests::reference::word_counts;
-use tributary_tests::standin::{spark, strimzi};
-use tributary_tests::{Namespace, kafka, kubectl, root, s3};
+use tributary_tests::standin::{self, spark, strimzi};
+use tributary_tests::{Namespace, kafka, root, s3};
 
 fn lines() -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(root().join("examples/topic-wordcount/lines.txt"))?;
     Ok(text.lines().map(str::to_owned).collect())
-}
-
-/// The types of the other operators.
-async fn install() -> anyhow::Result<()> {
-    let crds: PathBuf = root().join("tests/crds");
-    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds.to_str().context("path")?]).await?;
-    strimzi::install().await?;
-    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.map(drop)
 }
 
 async fn component(ns: &Namespace, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
@@ -33,7 +23,7 @@ async fn component(ns: &Namespace, name: &str, what: &str, holds: impl Fn(&Value
 #[tokio::test]
 async fn five_kinds_of_four_operators_are_one_application() -> anyhow::Result<()> {
     let ns = Namespace::new("federated").await?.with_s3_secret().await?;
-    install().await?;
+    standin::install().await?;
     s3::bucket(&s3::client()?, "results").await?;
     let _topics = strimzi::run(&ns.name).await?;
     ns.apply_path("examples/federated").await?;

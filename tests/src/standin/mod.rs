@@ -14,6 +14,15 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::counting::client;
+use crate::{kubectl, root};
+
+/// Installs the types of the other operators.
+pub async fn install() -> anyhow::Result<()> {
+    let crds = root().join("tests/crds");
+    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds.to_str().context("path")?]).await?;
+    strimzi::install().await?;
+    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.map(drop)
+}
 
 /// The kind in one namespace, by KUBECONFIG.
 async fn api(namespace: &str, gvk: &GroupVersionKind) -> anyhow::Result<Api<DynamicObject>> {

@@ -204,7 +204,10 @@ fn coalesced(world: &World, mut plan: Plan, after: &JobFlowStatus) -> Plan {
     let is_progress = before.state == after.state
         && before.run == after.run
         && before.completion_time == after.completion_time
-        && before.observed_generation == after.observed_generation;
+        && before.observed_generation == after.observed_generation
+        // these are read off pods and Jobs that may go
+        && before.outputs == after.outputs
+        && before.tries == after.tries;
     if is_progress
         && plan.status.is_some()
         && let Some(left) = world.pace.wait(after.steps.len())

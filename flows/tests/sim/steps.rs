@@ -285,3 +285,18 @@ fn mere_progress_is_written_now_and_then_and_what_counts_at_once() {
         assert!(plan.status.is_some());
     }
 }
+
+#[test]
+fn what_a_step_gives_is_written_at_once_since_its_pod_may_go() {
+    let (mut cluster, mut rng) =
+        flow(json!({"flows": [step("a", json!({"outputs": {"all": {}}})), step("b", json!({"dependencies": ["a"]}))]}));
+    cluster.server.messages.insert("a".into(), "x".into());
+    pass(&mut cluster);
+    for _ in 0..4 {
+        cluster.server.progress(&key("Job", "f-a"));
+    }
+    cluster.step(&mut rng, 0);
+    cluster.pace = Pace { age: Some(Duration::ZERO), apart: Duration::from_secs(60) };
+    pass(&mut cluster);
+    assert_eq!(status(&cluster)["outputs"]["a"]["all"], "x");
+}

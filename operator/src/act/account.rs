@@ -37,7 +37,7 @@ impl Account {
         let Self { namespace, name } = self;
         let to = if key.namespace.is_empty() { namespace } else { &key.namespace };
         format!(
-            "; the ServiceAccount {namespace}/{name} needs the right: kubectl create rolebinding {PIPELINE_ROLE} \
+            "; the ServiceAccount {namespace}/{name} needs the right: kubectl create rolebinding {PIPELINE_ROLE}-{name} \
              --namespace={to} --clusterrole={PIPELINE_ROLE} --serviceaccount={namespace}:{name}, or in a role of its own \
              the rule {{apiGroups: [\"{}\"], resources: [{}], verbs: [create, patch]}}",
             resource.group, resource.plural

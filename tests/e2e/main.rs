@@ -10,6 +10,7 @@ mod flows;
 mod heavy_spark;
 mod life;
 mod many;
+mod others;
 mod same_plan;
 mod topics;
 mod verification;

@@ -173,7 +173,9 @@ async fn daemon(nodes: usize) -> anyhow::Result<f64> {
     let mut on: Vec<String> = jobs.iter().map(of).collect();
     on.sort();
     on.dedup();
-    ensure!(on.len() == jobs.len() && jobs.len() == nodes, "{} Jobs on {} nodes", jobs.len(), on.len());
+    // the Job of a node that went after it was done stays
+    let is_right = on.len() == jobs.len() && (nodes..=nodes + 20).contains(&jobs.len());
+    ensure!(is_right, "{} Jobs on {} nodes", jobs.len(), on.len());
     ensure!(daemon["status"]["failed"] == 0, "{}", daemon["status"]);
     cluster::remove_nodes((20..nodes + 20).map(name)).await?;
     ns.finish().await?;

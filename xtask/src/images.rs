@@ -80,6 +80,7 @@ fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
     cmd.args(["build", "--release", "--target", target]);
     // Only for this target, not for build scripts and macros.
     cmd.args(["--config", &format!("target.{target}.rustflags=['-Ctarget-feature=+crt-static']")]);
+    // there is no telling which OpenSSL a machine has
     cmd.env("OPENSSL_NO_VENDOR", "0");
     cmd.env("SOURCE_DATE_EPOCH", "0").env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     for product in PRODUCTS {

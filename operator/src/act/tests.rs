@@ -127,7 +127,7 @@ async fn topics_are_made_no_faster_than_their_operator_works_them_off_and_the_ot
         (0..300).map(|i| Action::Create(Box::new(serde_json::from_value(topic(i)).unwrap()))).collect();
     actions.push(create("a"));
     let held = rig.act(&actions).await.unwrap().unwrap();
-    assert!(held <= Duration::from_millis(50), "{held:?}");
+    assert_eq!(held, Duration::from_secs(1), "those that wait do not keep the workers busy");
     let asked = rig.server.requests();
     let made = asked.iter().filter(|request| request.starts_with(path)).count();
     assert!((200..300).contains(&made), "{made} at once");

@@ -11,6 +11,9 @@ use tributary_blueprints::{drivers, object::ObjectKey};
 
 use crate::bucket::Bucket;
 
+/// The least time that an object waits: however many wait, they ask no more than once a second each.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How many objects of each such kind were made lately, by group and kind.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<HashMap<(String, String), Bucket>>);
@@ -25,6 +28,6 @@ impl Throttle {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = buckets.entry((key.group.clone(), key.kind.clone()));
         let bucket = bucket.or_insert_with(|| Bucket::new(rate.per_second.into()));
-        bucket.try_add(rate.burst.into(), now)
+        bucket.try_add(rate.burst.into(), now).map_err(|wait| wait.max(PAUSE))
     }
 }

@@ -57,7 +57,7 @@ pub fn build(dirs: &Dirs) -> Result<Vec<Layout>> {
 }
 
 /// Compiles the binaries statically. Cargo sees everything at the same paths on every machine, in a mount namespace of its own:
-/// OpenSSL, for one, writes the place where it was built into its library.
+/// an OpenSSL that is compiled with them, for one, has the place where it was built in it.
 fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
     let home = env::home_dir().context("HOME is not set")?;
     let cargo_home = env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
@@ -80,8 +80,7 @@ fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
     cmd.args(["build", "--release", "--target", target]);
     // Only for this target, not for build scripts and macros.
     cmd.args(["--config", &format!("target.{target}.rustflags=['-Ctarget-feature=+crt-static']")]);
-    // there is no telling which OpenSSL a machine has
-    cmd.env("OPENSSL_NO_VENDOR", "0");
+    link_openssl(&mut cmd)?;
     cmd.env("SOURCE_DATE_EPOCH", "0").env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     for product in PRODUCTS {
         cmd.args(["--package", product.package, "--bin", product.binary]);
@@ -89,6 +88,22 @@ fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
         cmd.args(features.flat_map(|f| ["--features".to_string(), f]));
     }
     sh::run(&mut cmd)
+}
+
+/// Lets the binaries have OpenSSL as they have the C library: from the distribution, which mends it, where it comes as a static
+/// library. Otherwise one is compiled with them.
+fn link_openssl(cargo: &mut Command) -> Result<()> {
+    let found = sh::output(Command::new("cc").arg("-print-file-name=libssl.a"))?;
+    match Path::new(found.trim()).parent().filter(|dir| dir.is_absolute()) {
+        Some(dir) => {
+            cargo.env("OPENSSL_NO_VENDOR", "1").env("OPENSSL_STATIC", "1");
+            cargo.env("OPENSSL_LIB_DIR", dir.canonicalize()?).env("OPENSSL_INCLUDE_DIR", "/usr/include");
+        }
+        None => {
+            cargo.env("OPENSSL_NO_VENDOR", "0");
+        }
+    }
+    Ok(())
 }
 
 /// Runs cargo with the workspace, its own home and the target directory at fixed places.

@@ -15,6 +15,7 @@ use clap::ValueEnum;
 use libtest::Counts;
 use report::Report;
 use std::process::Command;
+use std::sync::mpsc;
 use std::thread;
 
 /// Tests with this prefix take long and run only by name.
@@ -74,47 +75,48 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Much of a build keeps one core, and much of the tests on the cluster is waiting: what does not need each other runs side
-    /// by side.
+    /// What does not need each other runs side by side: much of a build keeps one core, and much of the tests on the cluster is
+    /// waiting.
     fn everything(&self, report: &mut Report, keep: bool) {
         let dirs = self.dirs;
         let all = [packages::BUILD, packages::CLUSTER, packages::REFERENCE].concat();
         report.part("packages", || packages::ensure(&all));
         report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
-        let (built, images) = beside(
-            report,
-            |report| self.without_cluster(report),
-            |report| {
-                report.part("tools", || tools::ensure(dirs));
-                report.part("images", || images::build(dirs))
-            },
-        );
-        beside(
-            report,
-            |report| self.end_to_end(report, &built, images, keep),
-            |report| {
-                self.lints(report);
-                report.tests("doc tests", || {
-                    let all = ["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"];
-                    libtest::run(cargo(dirs).args(all))
-                });
-                report.part("first command", || {
-                    sh::run(cargo(dirs).args(["run", "--release", "--", "run", "examples/wordcount"]))
-                });
-            },
-        );
+        let (built, binaries_built) = mpsc::channel::<Vec<TestBinary>>();
+        let on_cluster = move || {
+            let mut report = Report::default();
+            report.part("tools", || tools::ensure(dirs));
+            let images = report.part("images", || images::build(dirs));
+            let binaries = binaries_built.recv().unwrap_or_default();
+            self.end_to_end(&mut report, &binaries, images, keep);
+            report
+        };
+        thread::scope(|scope| {
+            let on_cluster = scope.spawn(on_cluster);
+            let binaries = binaries(report, dirs, ALL);
+            // whoever waits for them is gone only with a panic, which the join passes on
+            _ = built.send(binaries.clone());
+            self.without_cluster(report, &binaries);
+            report.append(on_cluster.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        });
     }
 
-    /// The tests and comparisons that need neither the cluster nor its tools, and what they have built.
-    fn without_cluster(&self, report: &mut Report) -> Vec<TestBinary> {
+    /// What needs neither the cluster nor its tools.
+    fn without_cluster(&self, report: &mut Report, built: &[TestBinary]) {
         let dirs = self.dirs;
-        let built = binaries(report, dirs, ALL);
         report.part("crds", || checks::crds(dirs, true));
         report.part("docs", || checks::docs(dirs, true));
         report.part("manifests", || checks::manifests(dirs, true));
-        self.local(report, Suite::Unit, &built);
-        self.local(report, Suite::Sim, &built);
-        built
+        self.local(report, Suite::Unit, built);
+        self.local(report, Suite::Sim, built);
+        // the tests on the cluster want its binary
+        report.part("first command", || {
+            sh::run(cargo(dirs).args(["run", "--release", "--", "run", "examples/wordcount"]))
+        });
+        self.lints(report);
+        report.tests("doc tests", || {
+            libtest::run(cargo(dirs).args(["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"]))
+        });
     }
 
     fn lints(&self, report: &mut Report) {
@@ -186,24 +188,6 @@ impl Runner<'_> {
         }
         Ok(total)
     }
-}
-
-/// Runs two lots of parts side by side, and reports both.
-fn beside<A, B: Send>(
-    report: &mut Report,
-    here: impl FnOnce(&mut Report) -> A,
-    there: impl FnOnce(&mut Report) -> B + Send,
-) -> (A, B) {
-    thread::scope(|scope| {
-        let there = scope.spawn(|| {
-            let mut report = Report::default();
-            (there(&mut report), report)
-        });
-        let a = here(report);
-        let (b, parts) = there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        report.append(parts);
-        (a, b)
-    })
 }
 
 /// Builds test binaries; those that could be built are run even if others could not.

@@ -233,7 +233,7 @@ proptest! {
             let mut p = pipeline("p", json!([]), "bucket/out");
             p.spec.revision = pin;
             p.spec.history_limit = Some(limit);
-            p.spec.update_policy = if manual { tributary_crds::UpdatePolicy::Manual } else { tributary_crds::UpdatePolicy::Automatic };
+            p.spec.update_policy = manual.then_some(tributary_crds::UpdatePolicy::Manual);
             let now = now.map(content);
             let first = decide(&p, now.as_ref(), &kept, running);
             apply(&first, &mut kept);

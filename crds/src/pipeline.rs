@@ -67,8 +67,8 @@ pub struct PipelineSpec {
     #[schemars(length(max = 63))]
     pub managed_by: Option<String>,
     /// Whether an edit takes effect by itself.
-    #[serde(default)]
-    pub update_policy: UpdatePolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_policy: Option<UpdatePolicy>,
     /// What becomes of topics that do not say it themselves (`retain`). What is in datasets stays in any case.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -146,11 +146,21 @@ pub enum Provider {
     Tributary,
 }
 
-/// Whether an edit takes effect by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+impl PipelineSpec {
+    /// Whether an edit takes effect by itself. The right to `use` an account is asked of whoever writes the Pipeline; who
+    /// writes its Blueprint is asked nothing, so that another blueprint under a named account waits for the former.
+    pub fn updates(&self) -> UpdatePolicy {
+        let account = self.service_account_name.as_deref().is_some_and(|name| name != "default");
+        let guarded = account && self.blueprint_ref.is_some();
+        self.update_policy.unwrap_or(if guarded { UpdatePolicy::Manual } else { UpdatePolicy::Automatic })
+    }
+}
+
+/// Whether an edit takes effect by itself. The default is Automatic, and Manual where `blueprintRef` is set together with
+/// `serviceAccountName`: who may edit the Blueprint need not have the right to use that account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum UpdatePolicy {
     /// At once.
-    #[default]
     Automatic,
     /// When `spec.revision` names the new revision.
     Manual,

@@ -113,8 +113,9 @@ async fn an_account_takes_the_right_to_use_it_and_rights_of_its_own() -> anyhow:
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
     let mut wanted = pipeline("p", json!({"components": [{"name": "note", "template": map}]}));
     wanted["spec"]["serviceAccountName"] = json!("robot");
-    let apply = async || run(&["--as=dev", "-n", &ns.name, "apply", "-f", "-"], &wanted.to_string()).await;
-    let refused = apply().await?;
+    let apply =
+        async |object: &Value| run(&["--as=dev", "-n", &ns.name, "apply", "-f", "-"], &object.to_string()).await;
+    let refused = apply(&wanted).await?;
     assert!(!refused.ok && refused.stderr.contains("dev may not use the ServiceAccount robot"), "{refused:?}");
 
     let rules =
@@ -122,7 +123,7 @@ async fn an_account_takes_the_right_to_use_it_and_rights_of_its_own() -> anyhow:
     ns.apply(&rbac("Role", "use-robot", json!({"rules": rules}))).await?;
     ns.apply(&rbac("RoleBinding", "use-robot", binding("use-robot"))).await?;
     tributary_tests::until("dev to be allowed", || async {
-        let out = apply().await?;
+        let out = apply(&wanted).await?;
         Ok((out.ok.then_some(()), out.stderr))
     })
     .await?;
@@ -135,6 +136,28 @@ async fn an_account_takes_the_right_to_use_it_and_rights_of_its_own() -> anyhow:
     kubectl(&command.split(' ').collect::<Vec<_>>()).await?;
     ns.wait("pipeline", "p", "made in the account's name", |p| line(p)["health"] == "Ready").await?;
     ns.kubectl(&["delete", "pipeline", "p"]).await?;
+
+    // who edits a Blueprint need not have that right, and so the edit waits for somebody who has
+    let blueprint = |value: &str| {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": value}});
+        json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Blueprint", "metadata": {"name": "b"},
+            "spec": {"components": [{"name": "note", "template": map}]}})
+    };
+    ns.apply(&blueprint("first")).await?;
+    let mut referring = pipeline("q", Value::Null);
+    referring["spec"] = json!({"blueprintRef": {"name": "b"}, "serviceAccountName": "robot"});
+    assert!(apply(&referring).await?.ok);
+    ns.wait("pipeline", "q", "running", |p| line(p)["health"] == "Ready").await?;
+    ns.apply(&blueprint("second")).await?;
+    let waits = |p: &Value| {
+        p["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(|c| c["reason"] == "UpdateWaiting"))
+    };
+    ns.wait("pipeline", "q", "told that the edit waits", waits).await?;
+    assert_eq!(ns.get("configmap", "q-note").await?.context("it was made")?["data"]["a"], "first");
+    referring["spec"]["revision"] = json!(2);
+    assert!(apply(&referring).await?.ok);
+    ns.wait("configmap", "q-note", "edited", |map| map["data"]["a"] == "second").await?;
+    ns.kubectl(&["delete", "pipeline", "q"]).await?;
     ns.finish().await
 }
 

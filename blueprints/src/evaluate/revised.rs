@@ -187,8 +187,14 @@ impl Draft<'_> {
             let words = format!("revision {runs} runs, as spec.revision says; {take}, or take it away");
             return no(Reason::RevisionPinned, words);
         }
-        debug_assert!(spec.update_policy == UpdatePolicy::Manual);
-        no(Reason::UpdateWaiting, format!("revision {newest} waits and revision {runs} runs; {take}"))
+        debug_assert!(spec.updates() == UpdatePolicy::Manual);
+        let why = match (&spec.update_policy, &spec.service_account_name) {
+            (None, Some(account)) => {
+                format!(", or updatePolicy: Automatic where all who edit the Blueprint may use {account}")
+            }
+            _ => String::new(),
+        };
+        no(Reason::UpdateWaiting, format!("revision {newest} waits and revision {runs} runs; {take}{why}"))
     }
 
     /// An event where a revision begins to wait.

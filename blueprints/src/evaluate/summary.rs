@@ -46,10 +46,7 @@ impl Pass<'_> {
             };
         }
         if self.lines.iter().all(is_good) {
-            let batch = |l: Lifetime| l == Lifetime::Batch;
-            let goes_on = |l: Lifetime| l == Lifetime::Stream;
-            let lifetimes = || self.resolved.components.iter().map(|c| c.lifetime);
-            return if lifetimes().any(batch) && !lifetimes().any(goes_on) {
+            return if self.has_come_to_an_end() {
                 (PipelinePhase::Succeeded, Reason::ComponentsSucceeded, String::new())
             } else {
                 (PipelinePhase::Running, Reason::StreamsReady, String::new())
@@ -57,6 +54,15 @@ impl Pass<'_> {
         }
         let (reason, message) = waiting.unwrap_or((Reason::ComponentsRunning, String::new()));
         (if begun { PipelinePhase::Progressing } else { PipelinePhase::Pending }, reason, message)
+    }
+
+    /// Whether something was to end, and nothing was to go on. Where only the kinds know what they are, it shows by their ends.
+    fn has_come_to_an_end(&self) -> bool {
+        let any = |lifetime| self.resolved.components.iter().any(|c| c.lifetime == lifetime);
+        let all = || self.lines.iter().zip(&self.resolved.components);
+        let mut either = all().filter(|(_, c)| c.lifetime == Lifetime::Either).map(|(line, _)| line);
+        let ended = either.clone().any(|line| line.health == Health::Succeeded) && either.all(has_ended);
+        !any(Lifetime::Stream) && (any(Lifetime::Batch) || ended)
     }
 
     /// What holds the Pipeline up: a topic, else the first component with something to say that is not waiting itself.

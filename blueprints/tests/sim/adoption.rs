@@ -1,6 +1,7 @@
 //! Objects of somebody else's that have a child's name.
 
 use serde_json::{Value, json};
+use tributary_blueprints::object::Gvk;
 use tributary_crds::{PipelinePhase, names};
 
 use super::cases::{Case, deployment, job};
@@ -72,4 +73,20 @@ fn a_finished_job_and_a_topic_are_adopted_as_they_are() {
     assert_eq!(case.child("Job").unwrap().data["spec"], json!({"template": {"a": "b"}}));
     assert_eq!(case.child("Topic").unwrap().data["spec"]["partitions"], 3);
     assert_eq!(case.cluster.server.created.iter().filter(|k| k.kind != "ControllerRevision").count(), 0);
+}
+
+#[test]
+fn a_pipeline_of_a_kind_that_nobody_knows_is_done_when_that_says_so() {
+    let thing = |status: Value| {
+        json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "p-it", "annotations": {names::ADOPT_BY: "p"}},
+            "status": {"conditions": status}})
+    };
+    let condition = |type_: &str| json!([{"type": type_, "status": "True", "reason": "R", "message": ""}]);
+    for (type_, phase) in [("Ready", PipelinePhase::Running), ("Complete", PipelinePhase::Succeeded)] {
+        let template = json!({"apiVersion": "example.com/v1", "kind": "Thing"});
+        let mut case = Case::new(json!([{"name": "it", "template": template}]), json!([]));
+        case.cluster.server.served.add(&Gvk::new("example.com", "v1", "Thing"), "things", true);
+        case.put(thing(condition(type_)));
+        assert_eq!(case.settle().phase, phase, "{:#?}", case.cluster.server.state.pipeline);
+    }
 }

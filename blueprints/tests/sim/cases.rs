@@ -9,7 +9,7 @@ use tributary_blueprints::object::{Gvk, ObjectKey};
 use tributary_blueprints::plan::{Action, Plan};
 use tributary_blueprints::resolve;
 use tributary_blueprints::world::{Refusal, Verb};
-use tributary_crds::{Any, Condition, Health, Pipeline, PipelinePhase, PipelineStatus, Reason, UpdatePolicy, names};
+use tributary_crds::{Any, Condition, Health, Pipeline, PipelinePhase, PipelineStatus, Reason, names};
 
 use super::apiserver::{Apiserver, NAMESPACE};
 use super::rng::Rng;
@@ -70,7 +70,7 @@ impl Case {
         self.cluster.server.state.pipeline.as_ref().unwrap().status.clone().unwrap_or_default()
     }
 
-    fn edit(&mut self, change: impl FnOnce(&mut Value)) {
+    pub fn edit(&mut self, change: impl FnOnce(&mut Value)) {
         self.cluster.server.edit(|p| {
             let mut value = serde_json::to_value(&*p).unwrap();
             change(&mut value["spec"]);
@@ -78,7 +78,7 @@ impl Case {
         });
     }
 
-    fn image(&mut self, image: &str) {
+    pub fn image(&mut self, image: &str) {
         let image = Any(image.into());
         self.cluster.server.edit(|p| drop(p.spec.parameters.insert("image".into(), image)));
     }
@@ -92,7 +92,7 @@ impl Case {
         self.cluster.server.state.objects.iter().find(|(k, _)| k.kind == kind).map(|(_, o)| &**o)
     }
 
-    fn image_of(&self, kind: &str) -> Value {
+    pub fn image_of(&self, kind: &str) -> Value {
         self.child(kind).unwrap().data["spec"]["template"]["spec"]["containers"][0]["image"].clone()
     }
 
@@ -108,43 +108,14 @@ impl Case {
     }
 }
 
-fn condition<'a>(status: &'a PipelineStatus, type_: &str) -> &'a Condition {
+pub fn condition<'a>(status: &'a PipelineStatus, type_: &str) -> &'a Condition {
     status.conditions.iter().find(|c| c.type_ == type_).unwrap_or_else(|| panic!("no {type_}: {status:#?}"))
 }
 
 /// Status, reason and message of a condition.
-fn told(status: &PipelineStatus, type_: &str) -> (String, String, String) {
+pub fn told(status: &PipelineStatus, type_: &str) -> (String, String, String) {
     let c = condition(status, type_);
     (c.status.clone(), c.reason.clone(), c.message.clone())
-}
-
-#[test]
-fn a_revision_waits_where_updates_are_manual_and_is_taken_by_its_number() {
-    let mut case = Case::new(json!([deployment("x")]), json!([]));
-    case.cluster.server.edit(|p| p.spec.update_policy = UpdatePolicy::Manual);
-    let status = case.settle();
-    assert_eq!((status.revision, condition(&status, "UpToDate").status.as_str()), (Some(1), "True"));
-    case.image("b");
-    let status = case.settle();
-    let (_, reason, message) = told(&status, "UpToDate");
-    assert_eq!((status.revision, reason.as_str(), status.phase), (Some(1), "UpdateWaiting", PipelinePhase::Running));
-    assert!(message.contains("revision 2 waits") && message.contains("spec.revision: 2"), "{message}");
-    assert_eq!(case.image_of("Deployment"), "a");
-    case.cluster.server.edit(|p| p.spec.revision = Some(2));
-    let status = case.settle();
-    assert_eq!((status.revision, case.image_of("Deployment")), (Some(2), json!("b")));
-    let change = status.components[0].change.clone().unwrap();
-    assert_eq!((change.revision, change.effect.as_str()), (Some(2), "restart"));
-    // back again, and then to one that is not there
-    case.cluster.server.edit(|p| p.spec.revision = Some(1));
-    let status = case.settle();
-    assert_eq!((status.revision, case.image_of("Deployment")), (Some(1), json!("a")));
-    assert_eq!(condition(&status, "UpToDate").reason, "RevisionPinned");
-    case.cluster.server.edit(|p| p.spec.revision = Some(7));
-    let status = case.settle();
-    let (_, reason, message) = told(&status, "UpToDate");
-    assert_eq!((status.revision, reason.as_str()), (Some(1), "RevisionNotFound"));
-    assert!(message.contains("there are: 1, 2"), "{message}");
 }
 
 #[test]

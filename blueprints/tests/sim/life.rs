@@ -114,7 +114,7 @@ impl Life {
                 let manual = self.rng.chance(50);
                 self.cluster.server.epoch += 1;
                 self.cluster.server.edit(|p| {
-                    p.spec.update_policy = if manual { UpdatePolicy::Manual } else { UpdatePolicy::Automatic };
+                    p.spec.update_policy = Some(if manual { UpdatePolicy::Manual } else { UpdatePolicy::Automatic });
                 });
             }
             6 => {
@@ -172,7 +172,7 @@ impl Life {
             p.spec.suspend = false;
             p.spec.schedule = None;
             p.spec.revision = None;
-            p.spec.update_policy = UpdatePolicy::Automatic;
+            p.spec.update_policy = None;
             p.spec.run = p.spec.run.max(p.status.as_ref().and_then(|s| s.run)).or(Some(1));
         });
         self.publish();

@@ -23,7 +23,7 @@ use crate::{
     act::{Act, ActError, Target},
     caches::{Primary, PrimaryKind, Scope, StoreId, Sync, View, parse},
     controller::{Controller, Decision, Observed},
-    queue::Queue,
+    queue::{Lane, Queue},
 };
 
 /// The controller.
@@ -97,7 +97,7 @@ impl Pipelines {
         for pipeline in pipelines {
             if let Some((namespace, name)) = pipeline.split_once('/') {
                 let kind = PrimaryKind::Pipeline;
-                self.queue.add(Primary { kind, namespace: namespace.into(), name: name.into() });
+                self.queue.add(Primary { kind, namespace: namespace.into(), name: name.into() }, Lane::Normal);
             }
         }
     }

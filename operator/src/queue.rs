@@ -1,8 +1,8 @@
 //! A work queue: a key waits in it once however often it is added, is worked on by one worker at a time, and may be
-//! due later.
+//! due later. What goes on comes before what begins, and does not keep it out.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry},
     fmt,
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,6 +11,9 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
+/// Of so many keys handed out while both lanes are in demand, one is not urgent.
+const SHARE: usize = 4;
+
 /// The queue of one controller.
 #[derive(Debug)]
 pub struct Queue<K> {
@@ -18,33 +21,48 @@ pub struct Queue<K> {
     wake: Notify,
 }
 
+/// How soon a key is to be worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// In its turn: what is new, what was edited, what is looked at again.
+    Normal,
+    /// Before those: something happened to what it has begun, such as the end of a step that others wait for.
+    Urgent,
+}
+
 #[derive(Debug)]
 struct State<K> {
-    ready: VecDeque<K>,
-    /// In `ready`, or to be put there once its worker is done with it.
-    dirty: HashSet<K>,
+    /// Those that wait, by lane; an entry counts if `dirty` has its key in the same lane.
+    normal: VecDeque<K>,
+    urgent: VecDeque<K>,
+    /// Waiting, or to wait once its worker is done with it.
+    dirty: HashMap<K, Lane>,
     processing: HashSet<K>,
     later: BTreeSet<(Instant, K)>,
     due: HashMap<K, Instant>,
+    /// Urgent keys handed out since the last that was not.
+    preferred: usize,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
         let state = State {
-            ready: VecDeque::new(),
-            dirty: HashSet::new(),
+            normal: VecDeque::new(),
+            urgent: VecDeque::new(),
+            dirty: HashMap::new(),
             processing: HashSet::new(),
             later: BTreeSet::new(),
             due: HashMap::new(),
+            preferred: 0,
         };
         Self { state: Mutex::new(state), wake: Notify::new() }
     }
 }
 
 impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
-    /// Makes `key` due now.
-    pub fn add(&self, key: K) {
-        if self.lock().mark(key) {
+    /// Makes `key` due now. One that waits already may become urgent, and does not cease to be.
+    pub fn add(&self, key: K, lane: Lane) {
+        if self.lock().mark(key, lane) {
             self.wake.notify_one();
         }
     }
@@ -56,10 +74,8 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
             let sleep = {
                 let mut state = self.lock();
                 state.promote(Instant::now());
-                if let Some(key) = state.ready.pop_front() {
-                    state.dirty.remove(&key);
-                    state.processing.insert(key.clone());
-                    if !state.ready.is_empty() {
+                if let Some(key) = state.take() {
+                    if !(state.normal.is_empty() && state.urgent.is_empty()) {
                         self.wake.notify_one();
                     }
                     return key;
@@ -81,8 +97,8 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
     pub fn done(&self, key: &K, requeue: Option<Duration>) {
         let mut state = self.lock();
         state.processing.remove(key);
-        if state.dirty.contains(key) {
-            state.ready.push_back(key.clone());
+        if let Some(lane) = state.dirty.get(key).copied() {
+            state.lane(lane).push_back(key.clone());
         }
         if let Some(at) = state.due.remove(key) {
             state.later.remove(&(at, key.clone()));
@@ -98,7 +114,8 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
 
     /// Keys that are due now and not being worked on.
     pub fn depth(&self) -> usize {
-        self.lock().ready.len()
+        let state = self.lock();
+        state.dirty.keys().filter(|key| !state.processing.contains(*key)).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -107,20 +124,53 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
 }
 
 impl<K: Clone + Eq + Ord + Hash> State<K> {
-    /// Whether a worker may take the key now that it is marked.
-    fn mark(&mut self, key: K) -> bool {
-        let new = self.dirty.insert(key.clone()) && !self.processing.contains(&key);
-        if new {
-            self.ready.push_back(key);
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<K> {
+        match lane {
+            Lane::Normal => &mut self.normal,
+            Lane::Urgent => &mut self.urgent,
         }
-        new
+    }
+
+    /// Whether a worker may take the key now that it is marked.
+    fn mark(&mut self, key: K, lane: Lane) -> bool {
+        match self.dirty.entry(key.clone()) {
+            Entry::Occupied(there) if *there.get() >= lane => return false,
+            Entry::Occupied(mut there) => drop(there.insert(lane)),
+            Entry::Vacant(free) => drop(free.insert(lane)),
+        }
+        let free = !self.processing.contains(&key);
+        if free {
+            self.lane(lane).push_back(key);
+        }
+        free
+    }
+
+    /// The key whose turn it is.
+    fn take(&mut self) -> Option<K> {
+        let first = if self.preferred + 1 < SHARE { Lane::Urgent } else { Lane::Normal };
+        let second = if first == Lane::Urgent { Lane::Normal } else { Lane::Urgent };
+        let (lane, key) = [first, second].into_iter().find_map(|lane| Some((lane, self.pop(lane)?)))?;
+        self.preferred = if lane == Lane::Urgent { (self.preferred + 1).min(SHARE) } else { 0 };
+        self.dirty.remove(&key);
+        self.processing.insert(key.clone());
+        Some(key)
+    }
+
+    fn pop(&mut self, lane: Lane) -> Option<K> {
+        loop {
+            let key = self.lane(lane).pop_front()?;
+            // one that became urgent was handed out by the other lane, or waits there
+            if self.dirty.get(&key) == Some(&lane) && !self.processing.contains(&key) {
+                return Some(key);
+            }
+        }
     }
 
     fn promote(&mut self, now: Instant) {
         while self.later.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, key)) = self.later.pop_first() {
                 self.due.remove(&key);
-                self.mark(key);
+                self.mark(key, Lane::Normal);
             }
         }
     }
@@ -140,8 +190,8 @@ mod tests {
     #[tokio::test]
     async fn a_key_added_twice_is_handed_out_once() {
         let queue = Queue::default();
-        queue.add("a");
-        queue.add("a");
+        queue.add("a", Lane::Normal);
+        queue.add("a", Lane::Normal);
         assert_eq!(queue.next().await, "a");
         queue.done(&"a", None);
         assert!(is_pending(queue.next()));
@@ -150,9 +200,9 @@ mod tests {
     #[tokio::test]
     async fn a_key_added_while_it_is_worked_on_comes_again_afterwards_and_not_before() {
         let queue = Queue::default();
-        queue.add("a");
+        queue.add("a", Lane::Normal);
         assert_eq!(queue.next().await, "a");
-        queue.add("a");
+        queue.add("a", Lane::Normal);
         assert!(is_pending(queue.next()));
         queue.done(&"a", None);
         assert_eq!(queue.next().await, "a");
@@ -161,10 +211,10 @@ mod tests {
     #[tokio::test]
     async fn the_last_requeue_counts() {
         let queue = Queue::default();
-        queue.add("a");
+        queue.add("a", Lane::Normal);
         queue.next().await;
         queue.done(&"a", Some(Duration::from_secs(86_400)));
-        queue.add("a");
+        queue.add("a", Lane::Normal);
         queue.next().await;
         queue.done(&"a", Some(Duration::from_millis(5)));
         assert_eq!(queue.next().await, "a");
@@ -181,8 +231,34 @@ mod tests {
         });
         tokio::task::yield_now().await;
         queue.done(&"later", Some(Duration::from_millis(50)));
-        queue.add("now");
+        queue.add("now", Lane::Normal);
         assert_eq!(worker.await.unwrap(), ("now", "later"));
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_comes_first_and_does_not_keep_out_what_begins() {
+        let queue = Queue::default();
+        (0..6).for_each(|key| queue.add(key, Lane::Normal));
+        (10..16).for_each(|key| queue.add(key, Lane::Urgent));
+        queue.add(5, Lane::Urgent);
+        queue.add(10, Lane::Normal);
+        assert_eq!(queue.depth(), 12);
+        let mut order = Vec::new();
+        for _ in 0..12 {
+            let key = queue.next().await;
+            queue.done(&key, None);
+            order.push(key);
+        }
+        assert_eq!(order, [10, 11, 12, 0, 13, 14, 15, 1, 5, 2, 3, 4]);
+        assert_eq!(queue.depth(), 0);
+        assert!(is_pending(queue.next()));
+        // what became urgent while it was worked on is so afterwards
+        queue.add(1, Lane::Normal);
+        assert_eq!(queue.next().await, 1);
+        queue.add(2, Lane::Normal);
+        queue.add(1, Lane::Urgent);
+        queue.done(&1, None);
+        assert_eq!((queue.next().await, queue.next().await), (1, 2));
     }
 
     #[tokio::test]
@@ -204,7 +280,7 @@ mod tests {
             });
         }
         for key in 0..1000 {
-            queue.add(key);
+            queue.add(key, if key % 3 == 0 { Lane::Urgent } else { Lane::Normal });
         }
         while taken.load(std::sync::atomic::Ordering::SeqCst) < 1000 {
             tokio::task::yield_now().await;

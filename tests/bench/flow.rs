@@ -13,7 +13,6 @@ use anyhow::ensure;
 use flow::cluster::{self, Figures};
 use flow::objects::{self, STEPS};
 use flow::watch::Watches;
-use kube::api::DynamicObject;
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tributary_tests::counting::Counter;
@@ -100,15 +99,15 @@ async fn chain() -> anyhow::Result<f64> {
 async fn plain(jobs: usize) -> anyhow::Result<f64> {
     let ns = Namespace::new("bench-plain").await?;
     // looked at as closely as the flows are
-    let watches = Watches::start(&ns.name)?;
-    let done = |job: &DynamicObject| job.data["status"]["succeeded"] == 1;
-    let done = Counter::start(&ns.name, &GroupVersionKind::gvk("batch", "v1", "Job"), done).await?;
+    let watches = Watches::start(&ns.name).await?;
+    let gvk = GroupVersionKind::gvk("batch", "v1", "Job");
+    let done = Counter::start(&ns.name, &gvk, |status| status["succeeded"] == 1).await?;
     let start = Instant::now();
     let all = (0..jobs).map(|i| objects::job(&format!("job-{i}"))).collect();
     cluster::create(&ns, all, CREATORS).await?;
     wait_until(|| async { Ok(done.get() == jobs) }).await?;
     let rate = jobs as f64 / start.elapsed().as_secs_f64();
-    watches.stop().await?;
+    drop(watches);
     ns.finish().await?;
     settled().await?;
     Ok(rate)
@@ -117,16 +116,16 @@ async fn plain(jobs: usize) -> anyhow::Result<f64> {
 /// So many chains at once; gives the figures, and how many Jobs completed a second.
 async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
     let ns = Namespace::new("bench-many").await?;
-    let watches = Watches::start(&ns.name)?;
+    let watches = Watches::start(&ns.name).await?;
     let before = operator::writes().await?;
     let gvk = GroupVersionKind::gvk("tributary.dev", "v1alpha1", "JobFlow");
-    let done = Counter::start(&ns.name, &gvk, |flow| flow.data["status"]["state"] == "Succeed").await?;
+    let done = Counter::start(&ns.name, &gvk, |status| status["state"] == "Succeed").await?;
     let start = Instant::now();
     let all = (0..flows).map(|i| objects::chain(&format!("chain-{i}"))).collect();
     cluster::create(&ns, all, CREATORS).await?;
     wait_until(|| async { Ok(done.get() == flows) }).await?;
     let seconds = start.elapsed().as_secs_f64();
-    let figures = Figures::of(watches.stop().await?.latencies(), before, flows * STEPS, seconds).await?;
+    let figures = Figures::of(watches.stop().latencies(), before, flows * STEPS, seconds).await?;
     ns.finish().await?;
     settled().await?;
     Ok((figures, (flows * STEPS) as f64 / seconds))
@@ -136,13 +135,13 @@ async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
 async fn large(steps: usize) -> anyhow::Result<Figures> {
     let ns = Namespace::new("bench-large").await?;
     ns.apply(&objects::template()).await?;
-    let watches = Watches::start(&ns.name)?;
+    let watches = Watches::start(&ns.name).await?;
     let before = operator::writes().await?;
     let start = Instant::now();
     cluster::create(&ns, vec![objects::large(steps)], 1).await?;
     wait_until(|| async { Ok(states(&ns).await? == ["Succeed"]) }).await?;
     let seconds = start.elapsed().as_secs_f64();
-    let figures = Figures::of(watches.stop().await?.latencies(), before, steps, seconds).await?;
+    let figures = Figures::of(watches.stop().latencies(), before, steps, seconds).await?;
     ns.finish().await?;
     settled().await?;
     Ok(figures)

@@ -266,7 +266,7 @@ fn what_the_apiserver_rejects_fails_the_step_and_what_it_forbids_waits() {
 
 #[test]
 fn mere_progress_is_written_now_and_then_and_what_counts_at_once() {
-    for (steps, apart, left) in [(1_000, 0, 250), (5, 10_000, 9_850)] {
+    for (steps, apart, left) in [(1_000, 0, 3_850), (5, 10_000, 9_850)] {
         let steps: Vec<Value> = (0..steps).map(|i| step(&format!("s{i}"), json!({}))).collect();
         let (mut cluster, mut rng) = flow(json!({"maxParallel": 1, "flows": steps}));
         pass(&mut cluster);

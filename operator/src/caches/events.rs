@@ -10,6 +10,7 @@ use super::{
     Caches, Primary, PrimaryKind, StoreId, Sync, place,
     store::{Store, name_of, templates_of},
 };
+use crate::queue::Lane;
 
 impl Caches {
     /// Takes in what the watch of `id` says.
@@ -19,16 +20,8 @@ impl Caches {
                 self.expectations().list_begins(id, Instant::now());
                 self.with_store(id, Store::begin_list);
             }
-            Event::Apply(object) | Event::InitApply(object) => {
-                let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
-                // nodes change all the time in ways that are of no interest here
-                if id.kind == "Node" && old.as_ref().is_some_and(|old| is_same_node(old, &new)) {
-                    return;
-                }
-                self.wake(id, old.iter().chain([&new]));
-                self.wake_templates(id, old.as_ref(), Some(&new));
-                self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)));
-            }
+            Event::Apply(object) => self.there(id, object, Lane::Urgent),
+            Event::InitApply(object) => self.there(id, object, Lane::Normal),
             Event::Delete(object) => {
                 let old = self.with_store(id, |store| store.remove(&name_of(&object))).flatten();
                 self.gone(id, &old.unwrap_or_else(|| Arc::new(object)));
@@ -39,7 +32,7 @@ impl Caches {
                 for object in &gone {
                     self.gone(id, object);
                 }
-                self.queues.add(self.expectations().list_ended(id));
+                self.queues.add(self.expectations().list_ended(id), Lane::Urgent);
                 if first {
                     tracing::debug!(kind = id.kind, "first list complete");
                     PrimaryKind::ALL.into_iter().for_each(|kind| self.wake_all(kind));
@@ -48,10 +41,21 @@ impl Caches {
         }
     }
 
+    fn there(&self, id: &StoreId, object: DynamicObject, lane: Lane) {
+        let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
+        // nodes change all the time in ways that are of no interest here
+        if id.kind == "Node" && old.as_ref().is_some_and(|old| is_same_node(old, &new)) {
+            return;
+        }
+        self.wake(id, old.iter().chain([&new]), lane);
+        self.wake_templates(id, old.as_ref(), Some(&new));
+        self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)), lane);
+    }
+
     fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {
-        self.wake(id, [object]);
+        self.wake(id, [object], Lane::Urgent);
         self.wake_templates(id, Some(object), None);
-        self.queues.add(self.expectations().deleted(&place(id, object), object));
+        self.queues.add(self.expectations().deleted(&place(id, object), object), Lane::Urgent);
     }
 
     /// The watch of `id` does not come about until somebody does something. What was seen before is not forgotten for an
@@ -69,19 +73,21 @@ impl Caches {
         }
     }
 
-    /// Wakes whom a change from or to these versions of an object concerns.
-    fn wake<'a>(&self, id: &StoreId, objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>) {
-        let mut primaries = HashSet::new();
+    /// Wakes whom a change from or to these versions of an object concerns; those whom it belongs to in this lane.
+    fn wake<'a>(&self, id: &StoreId, objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>, lane: Lane) {
+        let (mut begun_it, mut others) = (HashSet::new(), HashSet::new());
         let inner = self.read();
         for object in objects {
-            primaries.extend(concerned(object));
-            primaries.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
+            begun_it.extend(begun_by(object));
+            others.extend(itself(object));
+            others.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
             if let Some(watched) = inner.stores.get(id) {
-                primaries.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
+                others.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
             }
         }
         drop(inner);
-        self.queues.add(primaries);
+        self.queues.add(begun_it, lane);
+        self.queues.add(others, Lane::Normal);
     }
 
     /// Wakes the JobTemplates that a flow begins or ends to refer to, and every DaemonJob where a node changes.
@@ -98,7 +104,7 @@ impl Caches {
             let (namespace, _) = name_of(object);
             let kind = PrimaryKind::JobTemplate;
             let templates = templates_of(object).into_iter();
-            self.queues.add(templates.map(|name| Primary { kind, namespace: namespace.clone(), name }));
+            self.queues.add(templates.map(|name| Primary { kind, namespace: namespace.clone(), name }), Lane::Normal);
         }
     }
 }
@@ -110,11 +116,11 @@ pub(super) fn itself(object: &DynamicObject) -> Option<Primary> {
     Some(Primary { kind: PrimaryKind::of(group, &types.kind)?, namespace, name })
 }
 
-/// The primaries that an object names: itself, its owners, and those of its labels.
-fn concerned(object: &DynamicObject) -> Vec<Primary> {
+/// The primaries that an object belongs to: its owners, and those of its labels.
+fn begun_by(object: &DynamicObject) -> Vec<Primary> {
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
     let primary = |kind, name: &String| Primary { kind, namespace: namespace.clone(), name: name.clone() };
-    let mut all: Vec<Primary> = itself(object).into_iter().collect();
+    let mut all = Vec::new();
     for owner in object.metadata.owner_references.iter().flatten() {
         let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
         all.extend(PrimaryKind::of(group, &owner.kind).map(|kind| primary(kind, &owner.name)));

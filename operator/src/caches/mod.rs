@@ -39,7 +39,7 @@ pub use ids::{Place, Primary, PrimaryKind, Scope, StoreId};
 pub use store::{Name, Sync};
 pub use view::View;
 
-use crate::queue::Queue;
+use crate::queue::{Lane, Queue};
 use events::itself;
 use expect::Expectations;
 use schemas::{Bell, Demand};
@@ -61,10 +61,10 @@ impl Queues {
         self.0.get(&kind).cloned().unwrap_or_default()
     }
 
-    fn add(&self, primaries: impl IntoIterator<Item = Primary>) {
+    fn add(&self, primaries: impl IntoIterator<Item = Primary>, lane: Lane) {
         for primary in primaries {
             if let Some(queue) = self.0.get(&primary.kind) {
-                queue.add(primary);
+                queue.add(primary, lane);
             }
         }
     }
@@ -201,7 +201,7 @@ impl Caches {
     pub fn wake_all(&self, kind: PrimaryKind) {
         let inner = self.read();
         let store = inner.stores.get(&StoreId::new(GROUP, kind.as_str(), Scope::All));
-        self.queues.add(store.iter().flat_map(|w| w.store.all()).filter_map(|o| itself(o)));
+        self.queues.add(store.iter().flat_map(|w| w.store.all()).filter_map(|o| itself(o)), Lane::Normal);
     }
 
     /// Starts the watches of wanted kinds that are served, and ends those of kinds that no longer are.

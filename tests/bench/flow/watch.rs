@@ -2,21 +2,18 @@
 
 use std::{
     collections::HashMap,
-    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-};
+use kube::core::GroupVersionKind;
+use tributary_tests::counting::Watch;
 
 type Times = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// Two watches under way.
 pub struct Watches {
-    children: [Child; 2],
+    _watches: [Watch; 2],
     ended: Times,
     created: Times,
 }
@@ -27,48 +24,36 @@ pub struct Seen {
     created: HashMap<String, Instant>,
 }
 
-fn watch(namespace: &str, kind: &str, columns: &str, times: Times, counts: fn(&str) -> bool) -> anyhow::Result<Child> {
-    let program = std::env::var("TRIBUTARY_KUBECTL").unwrap_or_else(|_| "kubectl".into());
-    let columns = format!("custom-columns={columns}");
-    let mut child = Command::new(program)
-        .args(["-n", namespace, "get", kind, "--watch", "--no-headers", "-o", &columns])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    let out = child.stdout.take().ok_or(anyhow::anyhow!("kubectl has no output"))?;
-    tokio::spawn(async move {
-        let mut lines = BufReader::new(out).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let mut words = line.split_whitespace();
-            if let (Some(job), Some(state)) = (words.next(), words.next())
-                && counts(state)
-            {
-                let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
-                times.entry(job.to_owned()).or_insert_with(Instant::now);
-            }
-        }
-    });
-    Ok(child)
+fn note(times: &Times, job: Option<&String>) {
+    if let Some(job) = job {
+        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.entry(job.clone()).or_insert_with(Instant::now);
+    }
 }
 
 impl Watches {
     /// Watches a namespace.
-    pub fn start(namespace: &str) -> anyhow::Result<Self> {
+    pub async fn start(namespace: &str) -> anyhow::Result<Self> {
         let (ended, created) = (Times::default(), Times::default());
-        let pods = "JOB:.metadata.labels.job-name,PHASE:.status.phase";
-        let pods = watch(namespace, "pods", pods, ended.clone(), |phase| phase == "Succeeded")?;
-        let jobs = watch(namespace, "jobs", "JOB:.metadata.name,UID:.metadata.uid", created.clone(), |_| true)?;
-        Ok(Self { children: [pods, jobs], ended, created })
+        let (ends, creates) = (ended.clone(), created.clone());
+        let of = |group: &str, kind: &str| GroupVersionKind::gvk(group, "v1", kind);
+        let pods = Watch::start(namespace, &of("", "Pod"), move |pod| {
+            if pod.status.as_ref().is_some_and(|status| status["phase"] == "Succeeded") {
+                note(&ends, pod.metadata.labels.as_ref().and_then(|labels| labels.get("job-name")));
+            }
+        })
+        .await?;
+        let jobs = Watch::start(namespace, &of("batch", "Job"), move |job| {
+            note(&creates, job.metadata.name.as_ref());
+        })
+        .await?;
+        Ok(Self { _watches: [pods, jobs], ended, created })
     }
 
     /// Ends them.
-    pub async fn stop(self) -> anyhow::Result<Seen> {
-        for mut child in self.children {
-            child.kill().await?;
-        }
+    pub fn stop(self) -> Seen {
         let take = |times: &Times| std::mem::take(&mut *times.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(Seen { ended: take(&self.ended), created: take(&self.created) })
+        Seen { ended: take(&self.ended), created: take(&self.created) }
     }
 }
 

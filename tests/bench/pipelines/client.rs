@@ -93,6 +93,6 @@ impl Cluster {
     /// Counts the Pipelines that have Succeeded.
     pub async fn count_succeeded(&self) -> anyhow::Result<Counter> {
         let gvk = GroupVersionKind::gvk("tributary.dev", "v1alpha1", "Pipeline");
-        Counter::start(&self.namespace, &gvk, |o| o.data.pointer("/status/phase") == Some(&json!("Succeeded"))).await
+        Counter::start(&self.namespace, &gvk, |status| status["phase"] == "Succeeded").await
     }
 }

@@ -18,7 +18,10 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use tributary_crds::{KafkaConnection, Timestamp};
 
 use super::world::{Failure, KafkaAction, Known, Seen};
-use crate::{caches::Primary, queue::Queue};
+use crate::{
+    caches::Primary,
+    queue::{Lane, Queue},
+};
 use batch::{Answer, Request, carry_out};
 use raw::Admin;
 
@@ -195,7 +198,7 @@ impl Poller {
             let Some(entry) = topics.get_mut(&request.topic) else { continue };
             entry.take(answer, &request.actions, &self.connection.bootstrap_servers, now);
             for by in &entry.by {
-                self.queue.add(by.clone());
+                self.queue.add(by.clone(), Lane::Normal);
             }
         }
     }

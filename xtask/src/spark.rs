@@ -12,8 +12,10 @@ use crate::oci::{Image, Layout};
 use crate::{packages, sh, tools};
 
 /// What Spark asks of a JDK.
-const MODULES: &str = "java.se,jdk.charsets,jdk.crypto.ec,jdk.jfr,jdk.management,jdk.naming.dns,jdk.security.auth,\
+const MODULES: &str = "java.se,jdk.charsets,jdk.crypto.ec,jdk.incubator.vector,jdk.jfr,jdk.management,jdk.naming.dns,jdk.security.auth,\
                        jdk.security.jgss,jdk.unsupported,jdk.zipfs";
+/// What the native libraries in Spark's jars are linked with beyond that, such as those of zstd.
+const NATIVE: &[&str] = &["libdl.so.2", "libpthread.so.0", "librt.so.1"];
 const NAME: &str = "docker.io/tributary/spark:test";
 /// The variable by which the test finds it.
 pub const VARIABLE: &str = "TRIBUTARY_SPARK_IMAGE";
@@ -60,7 +62,13 @@ pub fn image(dirs: &Dirs) -> Result<Layout> {
 
     let image = Image::new(NAME).tree("/spark/jars", &jars)?.program("/app/words.jar", app);
     let image = image.program("/opt/entrypoint.sh", sources.join("entrypoint.sh"));
-    let image = ["sh", "env", "sed", "cat"].iter().fold(image, |i, name| i.link(&format!("/bin/{name}"), "busybox"));
+    let image =
+        ["sh", "env", "sed", "cat", "rm"].iter().fold(image, |i, name| i.link(&format!("/bin/{name}"), "busybox"));
     let image = with_java(image, &java(dirs, "spark-java", MODULES)?)?;
+    let image = NATIVE.iter().try_fold(image, |image, name| -> Result<Image> {
+        let path = sh::output(Command::new("cc").arg(format!("-print-file-name={name}")))?;
+        let path = PathBuf::from(path.trim());
+        Ok(image.program(&format!("/lib/{}-linux-gnu/{name}", std::env::consts::ARCH), path))
+    })?;
     image.entrypoint(&["/opt/entrypoint.sh"]).write(&home)
 }

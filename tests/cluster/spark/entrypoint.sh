@@ -3,6 +3,8 @@
 set -eu
 role=$1
 shift
+# the driver copies the application to where it is
+cd /tmp
 export HADOOP_USER_NAME=spark SPARK_USER=spark SPARK_HOME=/spark
 open=
 for p in java.lang java.lang.invoke java.lang.reflect java.io java.net java.nio java.util java.util.concurrent \

@@ -52,6 +52,8 @@ fn submission(app: &DynamicObject, namespace: &str, image: &str) -> Value {
         ("spark.kubernetes.driver.pod.name", format!("{name}-driver")),
         ("spark.kubernetes.driver.request.cores", "100m".into()),
         ("spark.kubernetes.executor.request.cores", "100m".into()),
+        // what failed can be read
+        ("spark.kubernetes.executor.deleteOnTermination", "false".into()),
         ("spark.kubernetes.submission.waitAppCompletion", "false".into()),
         ("spark.executor.instances", spec["executor"]["instances"].to_string()),
         ("spark.executor.memory", "512m".into()),

@@ -4,6 +4,7 @@ use crate::sh;
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// A command, or a file by its absolute path, and the Debian package that it is in.
 pub type Need = (&'static str, &'static str);
@@ -41,6 +42,9 @@ pub const SPARK: &[Need] = &[("pip3", "python3-pip"), ("tar", "tar")];
 
 /// Installs what is missing. Nothing is ever removed for it: where packages conflict, that is for the user to resolve.
 pub fn ensure(needs: &[Need]) -> Result<()> {
+    // two at once would be in each other's way
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let missing: Vec<_> = needs.iter().filter(|(what, _)| !there(what)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());

@@ -80,8 +80,6 @@ impl Runner<'_> {
     fn everything(&self, report: &mut Report, keep: bool) {
         let dirs = self.dirs;
         let all = [packages::BUILD, packages::CLUSTER, packages::REFERENCE].concat();
-        report.part("packages", || packages::ensure(&all));
-        report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
         let (built, binaries_built) = mpsc::channel::<Vec<TestBinary>>();
         let on_cluster = move || {
             let mut report = Report::default();
@@ -92,7 +90,10 @@ impl Runner<'_> {
             report
         };
         thread::scope(|scope| {
+            // Go's tools need none of the packages
             let on_cluster = scope.spawn(on_cluster);
+            report.part("packages", || packages::ensure(&all));
+            report.part("format", || sh::run(cargo(dirs).args(["fmt", "--all", "--check"])));
             let binaries = binaries(report, dirs, ALL);
             // whoever waits for them is gone only with a panic, which the join passes on
             _ = built.send(binaries.clone());

@@ -245,7 +245,7 @@ pub fn decide(pipeline: &Pipeline, now: Option<&Content>, kept: &[Kept], running
             let words = if numbers.is_empty() { "none".into() } else { numbers.join(", ") };
             (still.or(runnable), Some(format!("revision {n} {what}; there are: {words}")))
         }
-        None => match pipeline.spec.updates() {
+        None => match pipeline.spec.effective_update_policy() {
             UpdatePolicy::Automatic => (runnable, None),
             UpdatePolicy::Manual => (still.or(runnable), None),
         },

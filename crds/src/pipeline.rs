@@ -147,9 +147,9 @@ pub enum Provider {
 }
 
 impl PipelineSpec {
-    /// Whether an edit takes effect by itself. The right to `use` an account is asked of whoever writes the Pipeline; who
-    /// writes its Blueprint is asked nothing, so that another blueprint under a named account waits for the former.
-    pub fn updates(&self) -> UpdatePolicy {
+    /// The update policy, or its default. The right to `use` an account is asked of whoever writes the Pipeline, and nothing of
+    /// whoever writes its Blueprint: under a named account, an edit of the latter waits for a word in the former.
+    pub fn effective_update_policy(&self) -> UpdatePolicy {
         let account = self.service_account_name.as_deref().is_some_and(|name| name != "default");
         let guarded = account && self.blueprint_ref.is_some();
         self.update_policy.unwrap_or(if guarded { UpdatePolicy::Manual } else { UpdatePolicy::Automatic })

@@ -2,7 +2,7 @@
 //! due later. What goes on comes before what begins, and does not keep it out.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fmt,
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -133,11 +133,10 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
 
     /// Whether a worker may take the key now that it is marked.
     fn mark(&mut self, key: K, lane: Lane) -> bool {
-        match self.dirty.entry(key.clone()) {
-            Entry::Occupied(there) if *there.get() >= lane => return false,
-            Entry::Occupied(mut there) => drop(there.insert(lane)),
-            Entry::Vacant(free) => drop(free.insert(lane)),
+        if self.dirty.get(&key).is_some_and(|there| *there >= lane) {
+            return false;
         }
+        self.dirty.insert(key.clone(), lane);
         let free = !self.processing.contains(&key);
         if free {
             self.lane(lane).push_back(key);

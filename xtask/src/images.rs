@@ -94,10 +94,12 @@ fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
 /// library. Otherwise one is compiled with them.
 fn link_openssl(cargo: &mut Command) -> Result<()> {
     let found = sh::output(Command::new("cc").arg("-print-file-name=libssl.a"))?;
-    match Path::new(found.trim()).parent().filter(|dir| dir.is_absolute()) {
+    let dir = Path::new(found.trim()).parent().and_then(|dir| dir.canonicalize().ok());
+    // one from elsewhere has its headers elsewhere
+    match dir.filter(|dir| dir.starts_with("/usr/lib")) {
         Some(dir) => {
             cargo.env("OPENSSL_NO_VENDOR", "1").env("OPENSSL_STATIC", "1");
-            cargo.env("OPENSSL_LIB_DIR", dir.canonicalize()?).env("OPENSSL_INCLUDE_DIR", "/usr/include");
+            cargo.env("OPENSSL_LIB_DIR", dir).env("OPENSSL_INCLUDE_DIR", "/usr/include");
         }
         None => {
             cargo.env("OPENSSL_NO_VENDOR", "0");

@@ -12,9 +12,9 @@ use crate::oci::{Image, Layout};
 use crate::{packages, sh, tools};
 
 /// What Spark asks of a JDK.
-const MODULES: &str = "java.se,jdk.charsets,jdk.crypto.ec,jdk.incubator.vector,jdk.jfr,jdk.management,jdk.naming.dns,jdk.security.auth,\
-                       jdk.security.jgss,jdk.unsupported,jdk.zipfs";
-/// What the native libraries in Spark's jars are linked with beyond that, such as those of zstd.
+const MODULES: &str = "java.se,jdk.charsets,jdk.crypto.ec,jdk.incubator.vector,jdk.jfr,jdk.management,jdk.naming.dns,\
+                       jdk.security.auth,jdk.security.jgss,jdk.unsupported,jdk.zipfs";
+/// What the native libraries in Spark's jars, such as that of zstd, are linked with and Java is not.
 const NATIVE: &[&str] = &["libdl.so.2", "libpthread.so.0", "librt.so.1"];
 const NAME: &str = "docker.io/tributary/spark:test";
 /// The variable by which the test finds it.

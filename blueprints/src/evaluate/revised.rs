@@ -187,7 +187,7 @@ impl Draft<'_> {
             let words = format!("revision {runs} runs, as spec.revision says; {take}, or take it away");
             return no(Reason::RevisionPinned, words);
         }
-        debug_assert!(spec.updates() == UpdatePolicy::Manual);
+        debug_assert!(spec.effective_update_policy() == UpdatePolicy::Manual);
         let why = match (&spec.update_policy, &spec.service_account_name) {
             (None, Some(account)) => {
                 format!(", or updatePolicy: Automatic where all who edit the Blueprint may use {account}")

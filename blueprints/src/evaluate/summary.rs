@@ -59,8 +59,8 @@ impl Pass<'_> {
     /// Whether something was to end, and nothing was to go on. Where only the kinds know what they are, it shows by their ends.
     fn has_come_to_an_end(&self) -> bool {
         let any = |lifetime| self.resolved.components.iter().any(|c| c.lifetime == lifetime);
-        let all = || self.lines.iter().zip(&self.resolved.components);
-        let mut either = all().filter(|(_, c)| c.lifetime == Lifetime::Either).map(|(line, _)| line);
+        let lines = self.lines.iter().zip(&self.resolved.components);
+        let mut either = lines.filter(|(_, c)| c.lifetime == Lifetime::Either).map(|(line, _)| line);
         let ended = either.clone().any(|line| line.health == Health::Succeeded) && either.all(has_ended);
         !any(Lifetime::Stream) && (any(Lifetime::Batch) || ended)
     }

@@ -21,7 +21,7 @@ pub use world::{Frozen, World, problems};
 use crate::{
     job,
     jobflow::{refused, word},
-    names,
+    names, pace,
     problem::listed,
     revision,
     run::{Next, Runs},
@@ -133,7 +133,7 @@ fn on_nodes(world: &World, run: i64, mut actions: Vec<Action>, next: Next, now: 
     pass.go();
     actions.append(&mut pass.actions);
     let (mut plan, is_progress) = told(world, &frozen, run, &pass, now);
-    match world.pace.wait(pass.nodes).filter(|_| is_progress && plan.status.is_some()) {
+    match world.pace.wait(pass.nodes, pace::NODES).filter(|_| is_progress && plan.status.is_some()) {
         Some(left) => plan = Plan { requeue: Some(left), ..Plan::default() },
         None => actions.extend(pass.record.write(world)),
     }

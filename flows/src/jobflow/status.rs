@@ -9,7 +9,7 @@ use super::{
     scope::byte,
     world::World,
 };
-use crate::{Problem, job, problem::listed, template};
+use crate::{Problem, job, pace, problem::listed, template};
 
 /// Steps that the status names.
 const MOST_ACTIVE: usize = 100;
@@ -210,7 +210,7 @@ fn coalesced(world: &World, mut plan: Plan, after: &JobFlowStatus) -> Plan {
         && before.tries == after.tries;
     if is_progress
         && plan.status.is_some()
-        && let Some(left) = world.pace.wait(after.steps.len())
+        && let Some(left) = world.pace.wait(after.steps.len(), pace::STEPS)
     {
         plan.status = None;
         plan.events.clear();

@@ -8,14 +8,16 @@ use tributary_crds::{Condition, Reason};
 
 use crate::object::{Gvk, ObjectKey};
 
-/// What is to be done about one object. `act` carries it out in order, and stops at the first action that fails; any
-/// prefix of it may be lost, since the next decision starts from the next World.
+/// What is to be done about one object. `act` carries it out in order, creations of one kind that follow each other at once, and
+/// stops where an action fails; any of it may be lost after that, since the next decision starts from the next World.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Writes, in order.
     pub actions: Vec<Action>,
     /// The whole status, where it differs from the one in the World; written after the actions.
     pub status: Option<Value>,
+    /// The status tells mere progress: decisions made without it are the same, so that they need not wait for its write.
+    pub is_progress: bool,
     /// Events about the object.
     pub events: Vec<Event>,
     /// Decide again after this time, even if nothing changes.
@@ -26,6 +28,13 @@ impl Plan {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.actions.is_empty() && self.status.is_none()
+    }
+
+    /// Leaves the status as it is, and says nothing of it.
+    pub fn drop_status(&mut self) {
+        self.status = None;
+        self.is_progress = false;
+        self.events.clear();
     }
 }
 
@@ -52,6 +61,13 @@ pub enum Action {
     },
     /// Replaces the finalizers of the object that the plan is about.
     Finalizers(Vec<String>),
+}
+
+impl Action {
+    /// Whether the other one may be under way beside this one: objects of one kind are made without regard to each other.
+    pub fn may_go_beside(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Create(a), Self::Create(b)) if a.types == b.types)
+    }
 }
 
 /// An event about the object that the plan is about.

@@ -194,11 +194,11 @@ pub struct PipelineStatus {
     pub conditions: Vec<Condition>,
     /// A line a component, in the order of the graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub components: Vec<ComponentStatus>,
     /// A line a topic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub topics: Vec<PipelineTopicStatus>,
     /// Every object that this Pipeline made and that is not known to be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -12,6 +12,7 @@ pub mod http;
 pub mod jobflow;
 pub mod jobtemplate;
 pub mod lease;
+pub mod load;
 pub mod manifests;
 pub mod mapreducejob;
 pub mod metrics;

@@ -1,38 +1,46 @@
 //! A work queue: a key waits in it once however often it is added, is worked on by one worker at a time, and may be
-//! due later. What goes on comes before what begins, and does not keep it out.
+//! due later. What goes on comes before what begins, and does not keep it out; what is new begins as the apiserver has room for it.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fmt,
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
-/// Of so many keys handed out while both lanes are in demand, one is not urgent.
+use crate::load::Load;
+
+/// Of so many keys handed out while the lanes are in demand, one is not urgent.
 const SHARE: usize = 4;
+/// And one is new.
+const SHARE_OF_NEW: usize = 16;
 
 /// The queue of one controller.
 #[derive(Debug)]
 pub struct Queue<K> {
     state: Mutex<State<K>>,
     wake: Notify,
+    load: Arc<Load>,
 }
 
 /// How soon a key is to be worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// In its turn: what is new, what was edited, what is looked at again.
+    /// After those, and as the apiserver has room: what has not begun at all.
+    New,
+    /// In its turn: what was edited, what is looked at again.
     Normal,
-    /// Before those: something happened to what it has begun, such as the end of a step that others wait for.
+    /// Before all: something happened to what it has begun, such as the end of a step that others wait for.
     Urgent,
 }
 
 #[derive(Debug)]
 struct State<K> {
     /// Those that wait, by lane; an entry counts if `dirty` has its key in the same lane.
+    new: VecDeque<K>,
     normal: VecDeque<K>,
     urgent: VecDeque<K>,
     /// Waiting, or to wait once its worker is done with it.
@@ -42,11 +50,22 @@ struct State<K> {
     due: HashMap<K, Instant>,
     /// Urgent keys handed out since the last that was not.
     preferred: usize,
+    /// Keys handed out since the last that was new, and when the next one may be.
+    begun: usize,
+    next_new: Option<Instant>,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
+impl<K> Queue<K> {
+    /// An empty one, whose new keys wait for the apiserver.
+    pub fn new(load: Arc<Load>) -> Self {
         let state = State {
+            new: VecDeque::new(),
             normal: VecDeque::new(),
             urgent: VecDeque::new(),
             dirty: HashMap::new(),
@@ -54,8 +73,10 @@ impl<K> Default for Queue<K> {
             later: BTreeSet::new(),
             due: HashMap::new(),
             preferred: 0,
+            begun: 0,
+            next_new: None,
         };
-        Self { state: Mutex::new(state), wake: Notify::new() }
+        Self { state: Mutex::new(state), wake: Notify::new(), load }
     }
 }
 
@@ -72,15 +93,19 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
         loop {
             let woken = self.wake.notified();
             let sleep = {
-                let mut state = self.lock();
-                state.promote(Instant::now());
-                if let Some(key) = state.take() {
-                    if !(state.normal.is_empty() && state.urgent.is_empty()) {
+                let (mut state, now) = (self.lock(), Instant::now());
+                state.promote(now);
+                if let Some((lane, key)) = state.take(now) {
+                    if lane == Lane::New {
+                        state.next_new = Some(now + self.load.gap(now));
+                    }
+                    if !(state.new.is_empty() && state.normal.is_empty() && state.urgent.is_empty()) {
                         self.wake.notify_one();
                     }
                     return key;
                 }
-                state.later.first().map(|(at, _)| *at)
+                let new = state.next_new.filter(|_| !state.new.is_empty());
+                state.later.first().map(|(at, _)| *at).into_iter().chain(new).min()
             };
             match sleep {
                 Some(at) => tokio::select! {
@@ -126,6 +151,7 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
 impl<K: Clone + Eq + Ord + Hash> State<K> {
     fn lane(&mut self, lane: Lane) -> &mut VecDeque<K> {
         match lane {
+            Lane::New => &mut self.new,
             Lane::Normal => &mut self.normal,
             Lane::Urgent => &mut self.urgent,
         }
@@ -145,14 +171,23 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
     }
 
     /// The key whose turn it is.
-    fn take(&mut self) -> Option<K> {
-        let first = if self.preferred + 1 < SHARE { Lane::Urgent } else { Lane::Normal };
-        let second = if first == Lane::Urgent { Lane::Normal } else { Lane::Urgent };
-        let (lane, key) = [first, second].into_iter().find_map(|lane| Some((lane, self.pop(lane)?)))?;
+    fn take(&mut self, now: Instant) -> Option<(Lane, K)> {
+        let mut order = match self.preferred + 1 < SHARE {
+            true => [Lane::Urgent, Lane::Normal, Lane::New],
+            false => [Lane::Normal, Lane::Urgent, Lane::New],
+        };
+        if self.begun + 1 >= SHARE_OF_NEW {
+            order.rotate_right(1);
+        }
+        let may_go = |lane: &Lane, next: Option<Instant>| *lane != Lane::New || next.is_none_or(|at| at <= now);
+        let next_new = self.next_new;
+        let mut lanes = order.into_iter().filter(|lane| may_go(lane, next_new));
+        let (lane, key) = lanes.find_map(|lane| Some((lane, self.pop(lane)?)))?;
         self.preferred = if lane == Lane::Urgent { (self.preferred + 1).min(SHARE) } else { 0 };
+        self.begun = if lane == Lane::New { 0 } else { (self.begun + 1).min(SHARE_OF_NEW) };
         self.dirty.remove(&key);
         self.processing.insert(key.clone());
-        Some(key)
+        Some((lane, key))
     }
 
     fn pop(&mut self, lane: Lane) -> Option<K> {
@@ -258,6 +293,32 @@ mod tests {
         queue.add(1, Lane::Urgent);
         queue.done(&1, None);
         assert_eq!((queue.next().await, queue.next().await), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_new_waits_for_a_busy_apiserver_and_keeps_nothing_else_waiting() {
+        let load = Arc::new(Load::default());
+        let queue = Queue::new(load.clone());
+        let start = Instant::now();
+        load.answered(Duration::from_millis(10), start);
+        (0..100).for_each(|_| load.answered(Duration::from_secs(9), start));
+        (0..3).for_each(|key| queue.add(key, Lane::New));
+        assert_eq!(queue.next().await, 0, "the first one begins");
+        queue.add(10, Lane::Normal);
+        queue.add(2, Lane::Normal);
+        assert_eq!((queue.next().await, queue.next().await), (10, 2), "an edit is looked at in its turn");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(queue.next().await, 1);
+        assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+        [0, 10, 2, 1].iter().for_each(|key| queue.done(key, None));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        (20..40).for_each(|key| queue.add(key, Lane::Urgent));
+        queue.add(5, Lane::New);
+        let mut order = Vec::new();
+        for _ in 0..21 {
+            order.push(queue.next().await);
+        }
+        assert!(order.iter().position(|key| *key == 5).is_some_and(|at| at < SHARE_OF_NEW), "{order:?}");
     }
 
     #[tokio::test]

@@ -132,7 +132,8 @@ impl Cluster {
         World { children, ..world }
     }
 
-    /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it.
+    /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it. Of those
+    /// under way beside it some are made.
     pub fn carry_out(&mut self, world: &World, plan: &Plan, cut: usize) {
         let mut seen = world.pipeline.metadata.clone();
         let actions = bugs::in_actions(self.bug, &plan.actions, &self.server.state);
@@ -142,7 +143,9 @@ impl Cluster {
             }
             self.history.push(self.server.state.clone());
             if i == cut {
-                return;
+                let beside = actions[i..].iter().skip(1).take_while(|other| action.may_go_beside(other));
+                beside.step_by(2).for_each(|other| _ = self.server.act(other, &seen));
+                return self.history.push(self.server.state.clone());
             }
             if matches!(action, Action::Finalizers(_)) {
                 if let Some(pipeline) = &self.server.state.pipeline {

@@ -208,12 +208,11 @@ fn coalesced(world: &World, mut plan: Plan, after: &JobFlowStatus) -> Plan {
         // these are read off pods and Jobs that may go
         && before.outputs == after.outputs
         && before.tries == after.tries;
-    if is_progress
-        && plan.status.is_some()
+    plan.is_progress = is_progress && plan.status.is_some();
+    if plan.is_progress
         && let Some(left) = world.pace.wait(after.steps.len(), pace::STEPS)
     {
-        plan.status = None;
-        plan.events.clear();
+        plan.drop_status();
         plan.requeue = Some(plan.requeue.map_or(left, |r| r.min(left)));
     }
     plan

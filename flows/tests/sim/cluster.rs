@@ -35,6 +35,8 @@ pub struct Cluster {
     history: Vec<State>,
     position: BTreeMap<&'static str, usize>,
     floor: BTreeMap<&'static str, usize>,
+    /// Statuses of mere progress on their way, and the object as the decision saw it.
+    late: BTreeMap<ObjectKey, (Plan, ObjectMeta)>,
 }
 
 /// What the caches show.
@@ -152,6 +154,7 @@ impl Cluster {
             history,
             position: BTreeMap::new(),
             floor: BTreeMap::new(),
+            late: BTreeMap::new(),
         }
     }
 
@@ -224,6 +227,7 @@ impl Cluster {
         let newest = self.history.len() - 1;
         self.position = KINDS.into_iter().map(|k| (k, newest)).collect();
         self.refusals.clear();
+        self.late.clear();
     }
 
     /// What the operator's caches show. With `lag`, each kind's is somewhere between its last state and the newest.
@@ -242,7 +246,8 @@ impl Cluster {
         }
     }
 
-    /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it.
+    /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it. Of those
+    /// under way beside it some are made.
     pub fn carry_out(&mut self, primary: &ObjectKey, seen: &ObjectMeta, plan: &Plan, cut: usize) {
         for (i, action) in plan.actions.iter().enumerate() {
             if i > cut || self.server.act(action, seen).is_err() {
@@ -251,7 +256,9 @@ impl Cluster {
             self.writes += 1;
             self.remember();
             if i == cut {
-                return;
+                let beside = plan.actions[i..].iter().skip(1).take_while(|other| action.may_go_beside(other));
+                beside.step_by(2).for_each(|other| _ = self.server.act(other, seen));
+                return self.remember();
             }
             let kind = match action {
                 Action::Create(o) | Action::Apply { object: o } => o.types.as_ref().unwrap().kind.clone(),
@@ -273,11 +280,46 @@ impl Cluster {
         }
     }
 
+    /// As [`Self::carry_out`], but a status of mere progress may be on its way for some passes, which go on without it.
+    pub fn carry_out_beside(&mut self, primary: &ObjectKey, seen: &ObjectMeta, plan: &Plan, cut: usize, rng: &mut Rng) {
+        let silent = Plan { status: None, ..plan.clone() };
+        if self.late.contains_key(primary) {
+            let about_itself = plan.status.is_some() && !plan.is_progress
+                || plan.actions.iter().any(|action| matches!(action, Action::Finalizers(_)));
+            if about_itself || rng.chance(30) {
+                self.end_late(primary);
+            }
+            if !about_itself {
+                self.carry_out(primary, seen, &silent, cut);
+            }
+            return;
+        }
+        if plan.is_progress && rng.chance(50) {
+            self.carry_out(primary, seen, &silent, cut);
+            self.late.insert(primary.clone(), (plan.clone(), seen.clone()));
+            return;
+        }
+        self.carry_out(primary, seen, plan, cut);
+    }
+
+    fn end_late(&mut self, primary: &ObjectKey) {
+        if let Some((plan, seen)) = self.late.remove(primary) {
+            self.carry_out(primary, &seen, &Plan { actions: Vec::new(), ..plan }, usize::MAX);
+        }
+    }
+
     /// One pass of the operator; gives its plan.
     pub fn pass(&mut self, kind: &str, name: &str, rng: &mut Rng, lag: bool, cut: usize) -> Option<Plan> {
+        let primary = key(kind, name);
+        if !lag {
+            self.end_late(&primary);
+        }
         let world = self.observe(kind, name, rng, lag)?;
         let plan = world.evaluate(self.server.now);
-        self.carry_out(&key(kind, name), world.metadata(), &plan, cut);
+        match lag {
+            true => self.carry_out_beside(&primary, world.metadata(), &plan, cut, rng),
+            false => self.carry_out(&primary, world.metadata(), &plan, cut),
+        }
         Some(plan)
     }
 

@@ -189,7 +189,8 @@ fn every_flow_reaches_its_end_and_stays_there_whatever_is_lost() {
             let plan = world.evaluate(cluster.server.now);
             let writes = plan.actions.len() as u32 + 1;
             let cut = if rng.chance(30) { rng.below(writes + 1) as usize } else { usize::MAX };
-            cluster.carry_out(&super::apiserver::key("JobFlow", FLOW), world.metadata(), &plan, cut);
+            let key = super::apiserver::key("JobFlow", FLOW);
+            cluster.carry_out_beside(&key, world.metadata(), &plan, cut, &mut rng);
         }
         cluster.settle(&mut rng);
         assert_ended(&mut cluster, &scenario, &mut rng, &format!("seed {seed}"));

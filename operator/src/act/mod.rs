@@ -11,8 +11,15 @@ mod throttle;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use futures::{StreamExt, future, stream};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy, ValidationDirective},
@@ -48,6 +55,17 @@ const FINALIZERS_MANAGER: &str = "tributary-finalizers";
 /// The longest that one write may take.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// Objects of one kind that are created at a time.
+const AT_ONCE: usize = 16;
+
+/// Whether an action may be carried out.
+enum Go {
+    Now,
+    /// It was refused, or what comes before it was.
+    NotYet,
+    After(Duration),
+}
+
 /// Carries out plans.
 pub struct Act {
     client: Client,
@@ -69,8 +87,9 @@ impl Act {
         &self.client
     }
 
-    /// Carries out the actions in order. A refused one is noted in `refused` and the others go on; any other failure
-    /// ends it. Gives when to come again for objects that may not be made yet, if there are any.
+    /// Carries out the actions in order, creations of one kind that follow each other at once. A refused one is noted in `refused`
+    /// and the others go on; any other failure ends it. Gives when to come again for objects that may not be made yet, if
+    /// there are any.
     ///
     /// # Errors
     /// The first failure that is no refusal.
@@ -83,38 +102,83 @@ impl Act {
     ) -> Result<Option<Duration>, ActError> {
         // what nobody wants any more is no reason to hold anything back
         refused.retain(actions, &[]);
-        let (mut done, mut held) = (Vec::new(), None);
-        for (index, action) in actions.iter().enumerate() {
-            if refused.is_pausing(action, Instant::now()) {
-                continue;
-            }
-            if let Action::Create(object) = action
-                && let Err(wait) = self.throttle.admit(&ObjectKey::of(object).unwrap_or_default(), Instant::now())
-            {
-                held = Some(held.map_or(wait, |held: Duration| held.min(wait)));
-                continue;
-            }
-            let result = match action {
-                Action::Create(object) => self.create(target, object, &scope).await,
-                Action::Apply { object } => self.apply(target, object, &scope).await,
-                Action::Delete { gvk, key, uid, resource_version } => {
-                    self.delete(&target.primary, gvk, key, uid, resource_version.clone(), &scope).await
+        let (mut done, mut held, mut begin) = (Vec::new(), None, 0);
+        for together in actions.chunk_by(Action::may_go_beside) {
+            let mut due = Vec::new();
+            for (index, action) in (begin..).zip(together) {
+                match self.may_go(action, refused) {
+                    Go::Now => due.push((index, action)),
+                    Go::NotYet => {}
+                    Go::After(wait) => held = Some(held.map_or(wait, |held: Duration| held.min(wait))),
                 }
-                // nothing that was refused may be left behind without its guard
-                Action::Finalizers(_) if !refused.is_empty() => continue,
-                Action::Finalizers(finalizers) => self.finalizers(target, finalizers).await,
+            }
+            begin += together.len();
+            let results = match due[..] {
+                [(index, Action::Finalizers(finalizers))] => vec![(index, self.finalizers(target, finalizers).await)],
+                _ => self.children(target, due, &scope).await,
             };
-            match result {
-                Ok(()) => done.push(index),
-                Err(ActError::Refused { key, reason, message }) => {
-                    tracing::info!(%key, %message, "refused");
-                    refused.add(action, reason, message, Instant::now());
+            for (index, result) in results {
+                match result {
+                    Ok(()) => done.push(index),
+                    Err(ActError::Refused { key, reason, message }) => {
+                        tracing::info!(%key, %message, "refused");
+                        refused.add(&actions[index], reason, message, Instant::now());
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
             }
         }
         refused.retain(actions, &done);
         Ok(held)
+    }
+
+    fn may_go(&self, action: &Action, refused: &Refused) -> Go {
+        if refused.is_pausing(action, Instant::now()) {
+            return Go::NotYet;
+        }
+        match action {
+            Action::Create(object) => {
+                let key = ObjectKey::of(object).unwrap_or_default();
+                self.throttle.admit(&key, Instant::now()).map_or_else(Go::After, |()| Go::Now)
+            }
+            // nothing that was refused may be left behind without its guard
+            Action::Finalizers(_) if !refused.is_empty() => Go::NotYet,
+            _ => Go::Now,
+        }
+    }
+
+    /// Writes other objects than the target, up to [`AT_ONCE`] of them at a time, and begins no further one after a failure.
+    async fn children(
+        &self,
+        by: &Target,
+        actions: Vec<(usize, &Action)>,
+        scope: &impl Fn(&ObjectKey) -> Scope,
+    ) -> Vec<(usize, Result<(), ActError>)> {
+        let failed = AtomicBool::new(false);
+        let write = async |(index, action)| {
+            if failed.load(Ordering::Relaxed) {
+                return None;
+            }
+            let result = self.child(by, action, scope).await;
+            if matches!(&result, Err(error) if !matches!(error, ActError::Refused { .. })) {
+                failed.store(true, Ordering::Relaxed);
+            }
+            Some((index, result))
+        };
+        let writes: Vec<_> = actions.into_iter().map(write).collect();
+        stream::iter(writes).buffered(AT_ONCE).filter_map(future::ready).collect().await
+    }
+
+    async fn child(&self, by: &Target, action: &Action, scope: &impl Fn(&ObjectKey) -> Scope) -> Result<(), ActError> {
+        match action {
+            Action::Create(object) => self.create(by, object, scope).await,
+            Action::Apply { object } => self.apply(by, object, scope).await,
+            Action::Delete { gvk, key, uid, resource_version } => {
+                self.delete(&by.primary, gvk, key, uid, resource_version.clone(), scope).await
+            }
+            // of the target itself
+            Action::Finalizers(_) => Ok(()),
+        }
     }
 
     /// Writes the whole status, except the fields that others own.
@@ -122,6 +186,21 @@ impl Act {
     /// # Errors
     /// [`ActError::Conflict`] where the object is no longer the one that was decided on, and what the apiserver says.
     pub async fn status(&self, target: &mut Target, status: &Value) -> Result<(), ActError> {
+        let written = self.apply_status(target, status).await?;
+        let key = target.primary.key();
+        self.moved_on(target, &key, &written);
+        Ok(())
+    }
+
+    /// The same, but decisions do not wait for the cache to show it. Gives the version of the object that it came to.
+    ///
+    /// # Errors
+    /// As [`Act::status`].
+    pub async fn status_unawaited(&self, target: &Target, status: &Value) -> Result<String, ActError> {
+        Ok(self.apply_status(target, status).await?.metadata.resource_version.unwrap_or_default())
+    }
+
+    async fn apply_status(&self, target: &Target, status: &Value) -> Result<DynamicObject, ActError> {
         let gvk = target.primary.kind.gvk();
         let key = target.primary.key();
         let body = json!({
@@ -132,9 +211,7 @@ impl Act {
         });
         let api = self.api(&gvk, &key)?;
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let written = self.timed("status", &key, api.patch_status(&key.name, &params, &Patch::Apply(body))).await?;
-        self.moved_on(target, &key, &written);
-        Ok(())
+        self.timed("status", &key, api.patch_status(&key.name, &params, &Patch::Apply(body))).await
     }
 
     /// POST of an object as it is, outside a plan. That it exists already is no error.
@@ -362,7 +439,10 @@ impl Act {
         key: &ObjectKey,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<kube::Result<T>, tokio::time::error::Elapsed> {
+        let start = Instant::now();
         let result = tokio::time::timeout(LIMIT, request).await;
+        let now = Instant::now();
+        self.caches.queues().load().answered(now - start, now);
         let code = match &result {
             Ok(Ok(_)) => 200,
             Ok(Err(kube::Error::Api(status))) => status.code,

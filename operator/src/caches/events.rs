@@ -75,11 +75,11 @@ impl Caches {
 
     /// Wakes whom a change from or to these versions of an object concerns; those whom it belongs to in this lane.
     fn wake<'a>(&self, id: &StoreId, objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>, lane: Lane) {
-        let (mut begun_it, mut others) = (HashSet::new(), HashSet::new());
+        let (mut begun_it, mut others, mut own) = (HashSet::new(), HashSet::new(), Vec::new());
         let inner = self.read();
         for object in objects {
             begun_it.extend(begun_by(object));
-            others.extend(itself(object));
+            own.extend(itself(object).map(|primary| (primary, own_lane(object))));
             others.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
             if let Some(watched) = inner.stores.get(id) {
                 others.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
@@ -88,6 +88,9 @@ impl Caches {
         drop(inner);
         self.queues.add(begun_it, lane);
         self.queues.add(others, Lane::Normal);
+        for (primary, lane) in own {
+            self.queues.add([primary], lane);
+        }
     }
 
     /// Wakes the JobTemplates that a flow begins or ends to refer to, and every DaemonJob where a node changes.
@@ -114,6 +117,13 @@ pub(super) fn itself(object: &DynamicObject) -> Option<Primary> {
     let (group, _) = types.api_version.split_once('/')?;
     let (namespace, name) = name_of(object);
     Some(Primary { kind: PrimaryKind::of(group, &types.kind)?, namespace, name })
+}
+
+/// When it is the turn of a primary that was edited, or of which nothing has been said yet: one that belongs to another has begun
+/// with that.
+pub(super) fn own_lane(object: &DynamicObject) -> Lane {
+    let is_new = object.data.get("status").is_none() && object.metadata.deletion_timestamp.is_none();
+    if is_new && begun_by(object).is_empty() { Lane::New } else { Lane::Normal }
 }
 
 /// The primaries that an object belongs to: its owners, and those of its labels.

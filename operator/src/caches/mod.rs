@@ -34,36 +34,49 @@ use tributary_blueprints::{
 };
 use tributary_crds::GROUP;
 
-pub use expect::Expect;
+pub use expect::{Expect, reached};
 pub use ids::{Place, Primary, PrimaryKind, Scope, StoreId};
 pub use store::{Name, Sync};
 pub use view::View;
 
-use crate::queue::{Lane, Queue};
-use events::itself;
+use crate::{
+    load::Load,
+    queue::{Lane, Queue},
+};
+use events::{itself, own_lane};
 use expect::Expectations;
 use schemas::{Bell, Demand};
 use store::{Store, name_of};
 
 /// The queues that events feed, one a kind.
 #[derive(Debug)]
-pub struct Queues(HashMap<PrimaryKind, Arc<Queue<Primary>>>);
+pub struct Queues {
+    of: HashMap<PrimaryKind, Arc<Queue<Primary>>>,
+    load: Arc<Load>,
+}
 
 impl Default for Queues {
     fn default() -> Self {
-        Self(PrimaryKind::ALL.into_iter().map(|kind| (kind, Arc::default())).collect())
+        let load = Arc::<Load>::default();
+        let of = PrimaryKind::ALL.into_iter().map(|kind| (kind, Arc::new(Queue::new(load.clone())))).collect();
+        Self { of, load }
     }
 }
 
 impl Queues {
     /// The queue of a kind.
     pub fn of(&self, kind: PrimaryKind) -> Arc<Queue<Primary>> {
-        self.0.get(&kind).cloned().unwrap_or_default()
+        self.of.get(&kind).cloned().unwrap_or_default()
+    }
+
+    /// How busy the apiserver is.
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     fn add(&self, primaries: impl IntoIterator<Item = Primary>, lane: Lane) {
         for primary in primaries {
-            if let Some(queue) = self.0.get(&primary.kind) {
+            if let Some(queue) = self.of.get(&primary.kind) {
                 queue.add(primary, lane);
             }
         }
@@ -201,7 +214,9 @@ impl Caches {
     pub fn wake_all(&self, kind: PrimaryKind) {
         let inner = self.read();
         let store = inner.stores.get(&StoreId::new(GROUP, kind.as_str(), Scope::All));
-        self.queues.add(store.iter().flat_map(|w| w.store.all()).filter_map(|o| itself(o)), Lane::Normal);
+        for object in store.iter().flat_map(|w| w.store.all()) {
+            self.queues.add(itself(object), own_lane(object));
+        }
     }
 
     /// Starts the watches of wanted kinds that are served, and ends those of kinds that no longer are.

@@ -8,6 +8,7 @@ use std::{
 
 use rand::RngExt;
 
+use super::late::{Background, Late};
 use crate::{act::Refused, caches::Primary};
 
 /// The pause after the first failure; it doubles with each one.
@@ -22,6 +23,8 @@ pub struct Memory {
     pub failures: u32,
     /// What the apiserver has refused.
     pub refused: Refused,
+    /// A status of it that is on its way.
+    pub late: Option<Late>,
 }
 
 impl Memory {
@@ -33,24 +36,33 @@ impl Memory {
     }
 
     fn is_blank(&self) -> bool {
-        self.failures == 0 && self.refused.is_empty()
+        self.failures == 0 && self.refused.is_empty() && self.late.is_none()
     }
 }
 
-/// What is remembered of all objects.
+/// What is remembered of all objects, and what is under way beside the passes over them.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<Primary, Memory>>);
+pub struct Memories {
+    of: Mutex<HashMap<Primary, Memory>>,
+    /// Writes under way.
+    pub background: Background,
+}
 
 impl Memories {
+    /// Nothing is remembered.
+    pub fn new(background: Background) -> Self {
+        Self { of: Mutex::default(), background }
+    }
+
     /// Takes an object's memory out: its worker has it alone.
     pub fn take(&self, primary: &Primary) -> Memory {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(primary).unwrap_or_default()
+        self.of.lock().unwrap_or_else(PoisonError::into_inner).remove(primary).unwrap_or_default()
     }
 
     /// Puts it back.
     pub fn put(&self, primary: &Primary, memory: Memory) {
         if !memory.is_blank() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(primary.clone(), memory);
+            self.of.lock().unwrap_or_else(PoisonError::into_inner).insert(primary.clone(), memory);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The one loop of every controller: `observe` (caches only) -> World -> `evaluate` (pure) -> Plan -> `act`.
 
+mod late;
 mod memory;
 
 #[cfg(test)]
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tributary_blueprints::{
     object::{Gvk, ObjectKey},
-    plan::{Event, Plan},
+    plan::{Action, Event, Plan},
     world::Refusal,
 };
 use tributary_crds::Timestamp;
@@ -27,6 +28,7 @@ use crate::{
     caches::{Caches, Primary, PrimaryKind, Scope, StoreId, View},
     metrics::Metrics,
 };
+use late::Background;
 use memory::{Memories, Memory};
 
 /// The longest that one pass may take.
@@ -125,8 +127,9 @@ pub struct Stop {
 /// Runs the controller with so many workers until stopped.
 pub async fn run<C: Controller>(controller: Arc<C>, context: Arc<Context>, workers: usize, stop: Stop) {
     context.caches.wake_all(C::KIND);
-    let memories = Memories::default();
+    let memories = Memories::new(Background::new(stop.at_once.clone()));
     join_all((0..workers).map(|_| work(&*controller, &context, &memories, &stop))).await;
+    memories.background.end().await;
 }
 
 async fn work<C: Controller>(controller: &C, context: &Context, memories: &Memories, stop: &Stop) {
@@ -147,7 +150,7 @@ async fn pass<C: Controller>(
 ) -> Option<Duration> {
     let start = Instant::now();
     let mut memory = memories.take(primary);
-    let reconcile = reconcile(controller, context, &mut memory, primary);
+    let reconcile = reconcile(controller, context, &memories.background, &mut memory, primary);
     let (result, requeue) = match tokio::time::timeout(DEADLINE, reconcile).await {
         Ok(Ok(Outcome::Gone)) => {
             context.metrics.reconciled(C::KIND, "gone", start.elapsed());
@@ -190,6 +193,7 @@ enum Outcome {
 async fn reconcile<C: Controller>(
     controller: &C,
     context: &Context,
+    background: &Background,
     memory: &mut Memory,
     primary: &Primary,
 ) -> Result<Outcome, ActError> {
@@ -224,6 +228,11 @@ async fn reconcile<C: Controller>(
     known.extend(memory.refused.list());
     let Decision { effects, mut plan } = evaluate(controller, &world, primary)?;
     let mut target = controller.target(primary, &world);
+    memory.late.take_if(|late| !late.is_under_way(&target.resource_version));
+    if let Some(late) = memory.late.take_if(|_| !effects.is_empty() || is_about_itself(&plan)) {
+        late.end(context, &target).await;
+        return Ok(Outcome::Decided(Some(Duration::ZERO)));
+    }
     if !memory.refused.effects_pause(Instant::now()) {
         let mut refusal = None;
         for effect in effects {
@@ -244,12 +253,50 @@ async fn reconcile<C: Controller>(
         // what was just refused belongs into this status already
         plan = evaluate(controller, &world, primary)?.plan;
     }
-    if let Some(status) = &plan.status {
-        act.status(&mut target, status).await?;
+    if !tell(context, background, memory, target, &mut plan).await? {
+        return Ok(Outcome::Decided(Some(Duration::ZERO)));
     }
-    act.events.send(&target, &plan.events);
     let again = memory.refused.next(Instant::now());
     Ok(Outcome::Decided([plan.requeue, again, held].into_iter().flatten().min()))
+}
+
+/// Writes the status and sends the events; mere progress in the background, one status at a time. Gives whether that was in order:
+/// not where another is under way that this one must follow.
+async fn tell(
+    context: &Context,
+    background: &Background,
+    memory: &mut Memory,
+    mut target: Target,
+    plan: &mut Plan,
+) -> Result<bool, ActError> {
+    let status = plan.status.take();
+    match memory.late.take() {
+        Some(late) if status.is_some() && !plan.is_progress => {
+            late.end(context, &target).await;
+            return Ok(false);
+        }
+        // it wakes the object when it is done
+        Some(late) => memory.late = Some(late),
+        None => match status {
+            Some(status) if plan.is_progress => {
+                let events = std::mem::take(&mut plan.events);
+                memory.late = Some(background.write(context, target, status, events));
+            }
+            status => {
+                if let Some(status) = status {
+                    context.act.status(&mut target, &status).await?;
+                }
+                context.act.events.send(&target, &plan.events);
+            }
+        },
+    }
+    Ok(true)
+}
+
+/// Whether a plan writes its own object in a way that others build on.
+fn is_about_itself(plan: &Plan) -> bool {
+    let guard = |action: &Action| matches!(action, Action::Finalizers(_));
+    plan.status.is_some() && !plan.is_progress || plan.actions.iter().any(guard)
 }
 
 /// Decides; a defect in the decision hits this object only.

@@ -152,3 +152,63 @@ async fn nothing_to_do_is_nothing_done() {
     assert_eq!(rig.pass().await, Some(Duration::from_secs(5)));
     assert!(rig.server.requests().is_empty());
 }
+
+#[tokio::test]
+async fn progress_is_written_beside_the_passes_one_status_at_a_time() {
+    let rig = Rig::new(|_| Plan {
+        actions: vec![config_map()],
+        status: Some(json!({"message": "1/2"})),
+        is_progress: true,
+        ..Plan::default()
+    })
+    .await;
+    rig.server.on(CONFIG_MAPS, 201, written());
+    rig.server.on(
+        STATUS,
+        200,
+        json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "p", "resourceVersion": "2"}}),
+    );
+    rig.pass().await;
+    rig.pass().await;
+    let queue = rig.context.caches.queues().of(PrimaryKind::Pipeline);
+    assert_eq!(queue.next().await, rig.primary, "it is woken by the end of the write");
+    // the cache does not show version 2 yet
+    rig.pass().await;
+    let requests = rig.server.requests();
+    assert_eq!(requests.iter().filter(|r| *r == STATUS).count(), 1, "{requests:?}");
+    assert_eq!(requests.iter().filter(|r| *r == CONFIG_MAPS).count(), 3, "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_is_more_than_progress_follows_the_status_that_is_under_way() {
+    let rig =
+        Rig::new(|_| Plan { status: Some(json!({"message": "1/2"})), is_progress: true, ..Plan::default() }).await;
+    rig.server.on(
+        STATUS,
+        200,
+        json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "p", "resourceVersion": "2"}}),
+    );
+    rig.pass().await;
+    let ends = Toy {
+        decide: |_| Plan { status: Some(json!({"message": "done"})), ..Plan::default() },
+        seen: Mutex::default(),
+    };
+    let again = pass(&ends, &rig.context, &rig.memories, &rig.primary).await;
+    assert_eq!(again, Some(Duration::ZERO));
+    assert_eq!(rig.server.requests(), [STATUS], "only when the other is done");
+    assert!(rig.context.caches.unseen(&rig.primary).is_some(), "and the cache shows it");
+}
+
+#[tokio::test]
+async fn progress_that_could_not_be_written_is_written_again() {
+    let rig =
+        Rig::new(|_| Plan { status: Some(json!({"message": "1/2"})), is_progress: true, ..Plan::default() }).await;
+    rig.server.on(STATUS, 500, failure(500, "InternalError", "no"));
+    rig.server.on(STATUS, 200, written());
+    let queue = rig.context.caches.queues().of(PrimaryKind::Pipeline);
+    rig.pass().await;
+    queue.next().await;
+    rig.pass().await;
+    rig.memories.background.end().await;
+    assert_eq!(rig.server.requests(), [STATUS, STATUS]);
+}

@@ -1,5 +1,6 @@
 //! `pipelines`: thousands of Pipelines of five children each, of a kind without pods that a stand-in marks done at once:
-//! how many settle a second beside the rate at which the same children are created with no Pipeline, the operator's
+//! how many settle a second beside the rate at which a client alone writes what is left of each (the Pipeline, its children, their
+//! ends; no status, order or revision), and beside the rate at which children are created with no Pipeline; the operator's
 //! memory, its writes when idle, and how long a new leader takes to have seen everything.
 
 mod pipelines {
@@ -18,6 +19,8 @@ use tributary_tests::{Namespace, operator};
 
 /// How long any part may take.
 const LIMIT: Duration = Duration::from_secs(1_200);
+/// Pipelines that a client writes alone at most: their rate is soon known.
+const BARE: usize = 1_000;
 /// How long idleness is watched.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -42,6 +45,8 @@ async fn main() -> anyhow::Result<()> {
 
     let raw_per_s = raw(&cluster, pipelines).await?;
     eprintln!("{raw_per_s:.0} children a second are created with no Pipeline");
+    let bare_per_s = bare(pipelines.min(BARE)).await?;
+    eprintln!("{bare_per_s:.1} Pipelines a second have all their objects by a client alone");
     let settled_per_s = settle(&cluster, pipelines).await?;
     eprintln!("{settled_per_s:.1} Pipelines settled a second");
     let rss_mb = operator::rss_mb();
@@ -56,9 +61,13 @@ async fn main() -> anyhow::Result<()> {
         "bench": "pipelines",
         "rows": [
             {"name": "pipelines", "figure": settled_per_s * CHILDREN as f64, "unit": "children/s"},
+            {"name": "a client alone", "figure": bare_per_s * CHILDREN as f64, "unit": "children/s"},
             {"name": "raw creates", "figure": raw_per_s, "unit": "children/s"},
         ],
-        "ratios": {"raw_creates": settled_per_s * CHILDREN as f64 / raw_per_s},
+        "ratios": {
+            "raw_creates": settled_per_s * CHILDREN as f64 / raw_per_s,
+            "client_alone": settled_per_s / bare_per_s,
+        },
         "pipelines": pipelines, "settled_per_s": settled_per_s, "rss_mb": rss_mb, "idle_writes": idle_writes,
         "resync_s": resync_s, "checked": true,
     });
@@ -76,6 +85,24 @@ async fn raw(cluster: &Cluster, pipelines: usize) -> anyhow::Result<f64> {
     let start = Instant::now();
     cluster.create_widgets(objects).await?;
     Ok(pipelines as f64 / start.elapsed().as_secs_f64())
+}
+
+/// How many Pipelines a second have all their objects where nobody observes, orders or tells: the most that the apiserver could do.
+async fn bare(pipelines: usize) -> anyhow::Result<f64> {
+    let ns = Namespace::new("bench-bare").await?;
+    let cluster = Cluster::new(&ns.name).await?;
+    let stand_in = cluster.mark_done();
+    let done = cluster.count_done().await?;
+    let start = Instant::now();
+    cluster.create_bare(pipelines).await?;
+    while done.get() < pipelines * CHILDREN {
+        ensure!(start.elapsed() < LIMIT, "{} of {pipelines} within {LIMIT:?}", done.get() / CHILDREN);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    stand_in.abort();
+    ns.finish().await?;
+    Ok(pipelines as f64 / seconds)
 }
 
 /// How many Pipelines a second go from creation to Succeeded.

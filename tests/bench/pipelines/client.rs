@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tributary_tests::counting::{Counter, client};
 
-use super::objects::GROUP;
+use super::objects::{self, GROUP};
 
 /// Requests at a time.
 const AT_ONCE: usize = 32;
@@ -63,6 +63,24 @@ impl Cluster {
         self.create(&pipelines(), objects).await
     }
 
+    /// Creates Pipelines that the operator leaves alone, and the children of each.
+    pub async fn create_bare(&self, pipelines: usize) -> anyhow::Result<()> {
+        let (of_pipelines, of_widgets) = (self.api(&self::pipelines()), self.api(&widgets()));
+        let params = PostParams::default();
+        stream::iter((0..pipelines).map(anyhow::Ok))
+            .try_for_each_concurrent(AT_ONCE, async |i| {
+                let mut pipeline = objects::pipeline(&format!("b-{i}"));
+                pipeline["spec"]["managedBy"] = json!("example.com/nobody");
+                let owner = of_pipelines.create(&params, &serde_json::from_value(pipeline)?).await?;
+                for name in objects::NAMES {
+                    let child = objects::child(&owner, name);
+                    of_widgets.create(&params, &serde_json::from_value(child)?).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// The uid of every widget, by name.
     pub async fn uids(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let list = self.api(&widgets()).list_metadata(&ListParams::default()).await?;
@@ -88,6 +106,11 @@ impl Cluster {
             })
             .await;
         })
+    }
+
+    /// Counts the widgets that are done.
+    pub async fn count_done(&self) -> anyhow::Result<Counter> {
+        Counter::start(&self.namespace, &GroupVersionKind::gvk(GROUP, "v1", "Widget"), |_| true).await
     }
 
     /// Counts the Pipelines that have Succeeded.

@@ -1,10 +1,13 @@
 //! What the benchmark applies.
 
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 /// The group of the test's kind.
 pub const GROUP: &str = "bench.tributary.dev";
 /// Components of a Pipeline.
+pub const NAMES: [&str; CHILDREN] = ["a", "b", "c", "d", "e"];
+/// How many.
 pub const CHILDREN: usize = 5;
 
 /// A kind without pods, read by the usual conditions.
@@ -51,4 +54,14 @@ pub fn pipeline(name: &str) -> Value {
     ];
     json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": name},
         "spec": {"blueprint": {"components": components}}})
+}
+
+/// A component's child, as somebody who writes it by hand would.
+pub fn child(owner: &DynamicObject, name: &str) -> Value {
+    let (pipeline, uid) = (&owner.metadata.name, &owner.metadata.uid);
+    let mut child = widget(&format!("{}-{name}", pipeline.as_deref().unwrap_or_default()));
+    child["metadata"]["labels"] = json!({"tributary.dev/pipeline": pipeline});
+    child["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "name": pipeline, "uid": uid}]);
+    child
 }

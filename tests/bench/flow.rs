@@ -118,8 +118,7 @@ async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
     let ns = Namespace::new("bench-many").await?;
     let watches = Watches::start(&ns.name).await?;
     let before = operator::writes().await?;
-    let gvk = GroupVersionKind::gvk("tributary.dev", "v1alpha1", "JobFlow");
-    let done = Counter::start(&ns.name, &gvk, |status| status["state"] == "Succeed").await?;
+    let done = succeeded(&ns).await?;
     let start = Instant::now();
     let all = (0..flows).map(|i| objects::chain(&format!("chain-{i}"))).collect();
     cluster::create(&ns, all, CREATORS).await?;
@@ -137,9 +136,10 @@ async fn large(steps: usize) -> anyhow::Result<Figures> {
     ns.apply(&objects::template()).await?;
     let watches = Watches::start(&ns.name).await?;
     let before = operator::writes().await?;
+    let done = succeeded(&ns).await?;
     let start = Instant::now();
     cluster::create(&ns, vec![objects::large(steps)], 1).await?;
-    wait_until(|| async { Ok(states(&ns).await? == ["Succeed"]) }).await?;
+    wait_until(|| async { Ok(done.get() == 1) }).await?;
     let seconds = start.elapsed().as_secs_f64();
     let figures = Figures::of(watches.stop().latencies(), before, steps, seconds).await?;
     ns.finish().await?;
@@ -181,10 +181,10 @@ async fn daemon(nodes: usize) -> anyhow::Result<f64> {
     Ok(seconds)
 }
 
-async fn states(ns: &Namespace) -> anyhow::Result<Vec<String>> {
-    let path = "jsonpath={range .items[*]}{.status.state}{\"\\n\"}{end}";
-    let out = ns.kubectl(&["get", "jobflows", "-o", path]).await?;
-    Ok(out.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect())
+/// Counts the flows that have succeeded.
+async fn succeeded(ns: &Namespace) -> anyhow::Result<Counter> {
+    let gvk = GroupVersionKind::gvk("tributary.dev", "v1alpha1", "JobFlow");
+    Counter::start(&ns.name, &gvk, |status| status["state"] == "Succeed").await
 }
 
 /// Waits until what an earlier part has left is gone, so that it costs the next one nothing.

@@ -1,6 +1,7 @@
 //! The rest of the cluster: children that make their way, and an operator with caches that lag.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -31,13 +32,15 @@ pub struct Cluster {
     pub bug: Option<Bug>,
     /// The earliest state that a kind's cache may be in: the operator's own writes are waited for.
     floor: BTreeMap<String, usize>,
+    /// When the operator wrote an object last: it has read the answer, whatever the caches show of the others.
+    own: BTreeMap<ObjectKey, usize>,
 }
 
 impl Cluster {
     pub fn new(server: Apiserver, fate: Fate) -> Self {
         let history = vec![server.state.clone()];
         let (good, position, floor) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-        Self { server, fate, history, good, position, bug: None, floor }
+        Self { server, fate, history, good, position, bug: None, floor, own: BTreeMap::new() }
     }
 
     /// Time passes: children of all kinds make a step with some probability.
@@ -75,6 +78,7 @@ impl Cluster {
     pub fn restart(&mut self) {
         let newest = self.history.len() - 1;
         self.position = self.kinds().map(|k| (k, newest)).collect();
+        self.own.clear();
     }
 
     fn kinds(&self) -> impl Iterator<Item = String> + use<> {
@@ -100,13 +104,22 @@ impl Cluster {
     }
 
     fn revisions(&self, pipeline: &Pipeline) -> Vec<Kept> {
-        let past = &self.history[self.position["ControllerRevision"]];
-        let all = || past.objects.iter().filter(|(k, _)| k.kind == "ControllerRevision").map(|(_, o)| o);
+        let all = || self.shown("ControllerRevision").map(|(_, o)| o);
         let needed = revision::needed(pipeline, all().filter_map(|o| o.data["revision"].as_i64()));
         let content = |o: &DynamicObject, n: i64| {
             needed.contains(&n).then(|| Revision::from_data(n, &o.data["data"]).unwrap().content)
         };
         all().filter_map(|o| Kept::of(pipeline, o, |n| content(o, n))).collect()
+    }
+
+    /// The cache of a kind: what the watch has shown, and what the operator has written since.
+    fn shown<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a ObjectKey, &'a Rc<DynamicObject>)> {
+        let at = self.position[kind];
+        let own = move |key: &ObjectKey| self.own.get(key).filter(|written| **written > at);
+        let past = self.history[at].objects.iter().filter(move |(key, _)| own(key).is_none());
+        let written = self.own.iter().filter(move |(_, written)| **written > at);
+        let written = written.filter_map(|(key, written)| self.history[*written].objects.get_key_value(key));
+        past.chain(written).filter(move |(key, _)| key.kind == kind)
     }
 
     fn with_children(&self, world: World) -> World {
@@ -118,10 +131,7 @@ impl Cluster {
         let inventory: Vec<ObjectKey> =
             pipeline.status.iter().flat_map(|s| &s.inventory).map(ObjectKey::of_ref).collect();
         let kinds = self.server.served.0.keys().filter(|(_, kind)| kind != "ControllerRevision");
-        let children = kinds.flat_map(|(_, kind)| {
-            let past = &self.history[self.position[kind]];
-            past.objects.iter().filter(move |(k, _)| k.kind == *kind).map(|(k, o)| (k.clone(), o.as_ref().clone()))
-        });
+        let children = kinds.flat_map(|(_, kind)| self.shown(kind).map(|(k, o)| (k.clone(), o.as_ref().clone())));
         let mine = |key: &ObjectKey, object: &DynamicObject| {
             let labels = object.metadata.labels.as_ref();
             labels.and_then(|l| l.get(names::PIPELINE)) == pipeline.metadata.name.as_ref()
@@ -152,6 +162,8 @@ impl Cluster {
                     seen.resource_version.clone_from(&pipeline.metadata.resource_version);
                 }
                 self.floor.insert("Pipeline".into(), self.history.len() - 1);
+            } else if let Action::Create(object) | Action::Apply { object } = action {
+                self.own.insert(ObjectKey::of(object).unwrap(), self.history.len() - 1);
             } else {
                 self.floor.insert(kind_of(action), self.history.len() - 1);
             }
@@ -209,6 +221,7 @@ impl Cluster {
             self.history.drain(..self.history.len() - 1);
             self.position = self.position.keys().map(|k| (k.clone(), 0)).collect();
             self.floor.clear();
+            self.own.clear();
             let idle = plan.is_none_or(|p| p.is_empty());
             let same = before == self.server.state;
             quiet = if idle && same { quiet + 1 } else { 0 };

@@ -1,7 +1,7 @@
 //! The loop of observe, evaluate and act against the apiserver in memory: caches that lag, writes that are lost,
 //! operators that restart.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
@@ -35,12 +35,14 @@ pub struct Cluster {
     history: Vec<State>,
     position: BTreeMap<&'static str, usize>,
     floor: BTreeMap<&'static str, usize>,
+    /// When the operator wrote an object last: it has read the answer, whatever the caches show of the others.
+    own: BTreeMap<ObjectKey, usize>,
     /// Statuses of mere progress on their way, and the object as the decision saw it.
     late: BTreeMap<ObjectKey, (Plan, ObjectMeta)>,
 }
 
 /// What the caches show.
-pub struct Seen<'a>(BTreeMap<&'static str, &'a State>);
+pub struct Seen<'a>(BTreeMap<&'static str, Cow<'a, State>>);
 
 impl Seen<'_> {
     fn of(&self, kind: &str) -> impl Iterator<Item = &Arc<DynamicObject>> {
@@ -154,6 +156,7 @@ impl Cluster {
             history,
             position: BTreeMap::new(),
             floor: BTreeMap::new(),
+            own: BTreeMap::new(),
             late: BTreeMap::new(),
         }
     }
@@ -227,6 +230,7 @@ impl Cluster {
         let newest = self.history.len() - 1;
         self.position = KINDS.into_iter().map(|k| (k, newest)).collect();
         self.refusals.clear();
+        self.own.clear();
         self.late.clear();
     }
 
@@ -239,11 +243,22 @@ impl Cluster {
             let to = if lag { from + rng.below((newest - from) as u32 + 1) as usize } else { newest };
             self.position.insert(kind, to);
         }
-        let seen = Seen(self.position.iter().map(|(kind, at)| (*kind, &self.history[*at])).collect());
+        let seen = Seen(self.position.iter().map(|(kind, at)| (*kind, self.shown(kind, *at))).collect());
         match kind {
             "JobFlow" => flow_world(&seen, name, &self.refusals, self.pace),
             _ => daemon_world(&seen, name, &self.refusals, self.pace),
         }
+    }
+
+    /// The cache of a kind: what the watch has shown, and what the operator has written since.
+    fn shown(&self, kind: &str, at: usize) -> Cow<'_, State> {
+        let mut state = Cow::Borrowed(&self.history[at]);
+        for (key, written) in self.own.iter().filter(|(key, written)| key.kind == kind && **written > at) {
+            if let Some(object) = self.history[*written].get(key) {
+                state.to_mut().insert(key.clone(), object.clone());
+            }
+        }
+        state
     }
 
     /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it. Of those
@@ -260,13 +275,16 @@ impl Cluster {
                 beside.step_by(2).for_each(|other| _ = self.server.act(other, seen));
                 return self.remember();
             }
-            let kind = match action {
-                Action::Create(o) | Action::Apply { object: o } => o.types.as_ref().unwrap().kind.clone(),
-                Action::Delete { key, .. } => key.kind.clone(),
-                Action::Finalizers(_) => continue,
-            };
-            let kind = KINDS.into_iter().find(|k| *k == kind).unwrap();
-            self.floor.insert(kind, self.history.len() - 1);
+            let newest = self.history.len() - 1;
+            match action {
+                Action::Create(object) | Action::Apply { object } => {
+                    self.own.insert(ObjectKey::of(object).unwrap(), newest);
+                }
+                Action::Delete { key, .. } => {
+                    self.floor.insert(KINDS.into_iter().find(|k| *k == key.kind).unwrap(), newest);
+                }
+                Action::Finalizers(_) => {}
+            }
         }
         let Some(status) = plan.status.as_ref().filter(|_| cut >= plan.actions.len()) else { return };
         if self.server.write_status(primary, status, seen).is_ok() {
@@ -274,8 +292,7 @@ impl Cluster {
             self.events.extend(plan.events.clone());
             self.remember();
             if cut > plan.actions.len() {
-                let kind = KINDS.into_iter().find(|k| *k == primary.kind).unwrap();
-                self.floor.insert(kind, self.history.len() - 1);
+                self.own.insert(primary.clone(), self.history.len() - 1);
             }
         }
     }
@@ -342,6 +359,7 @@ impl Cluster {
             self.history = vec![self.server.state.clone()];
             self.position.clear();
             self.floor.clear();
+            self.own.clear();
             quiet = if idle && before == self.server.state { quiet + 1 } else { 0 };
             if quiet > 2 {
                 return;
@@ -369,6 +387,7 @@ impl Cluster {
             self.server.collect_garbage();
             self.history = vec![self.server.state.clone()];
             self.floor.clear();
+            self.own.clear();
             self.position.clear();
             if quiet > 90 {
                 return;

@@ -186,21 +186,6 @@ impl Act {
     /// # Errors
     /// [`ActError::Conflict`] where the object is no longer the one that was decided on, and what the apiserver says.
     pub async fn status(&self, target: &mut Target, status: &Value) -> Result<(), ActError> {
-        let written = self.apply_status(target, status).await?;
-        let key = target.primary.key();
-        self.moved_on(target, &key, &written);
-        Ok(())
-    }
-
-    /// The same, but decisions do not wait for the cache to show it. Gives the version of the object that it came to.
-    ///
-    /// # Errors
-    /// As [`Act::status`].
-    pub async fn status_unawaited(&self, target: &Target, status: &Value) -> Result<String, ActError> {
-        Ok(self.apply_status(target, status).await?.metadata.resource_version.unwrap_or_default())
-    }
-
-    async fn apply_status(&self, target: &Target, status: &Value) -> Result<DynamicObject, ActError> {
         let gvk = target.primary.kind.gvk();
         let key = target.primary.key();
         let body = json!({
@@ -209,9 +194,11 @@ impl Act {
             "metadata": {"name": key.name, "namespace": key.namespace, "uid": target.uid, "resourceVersion": target.resource_version},
             "status": status,
         });
-        let api = self.api(&gvk, &key)?;
+        let (api, since) = (self.api(&gvk, &key)?, Instant::now());
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        self.timed("status", &key, api.patch_status(&key.name, &params, &Patch::Apply(body))).await
+        let written = self.timed("status", &key, api.patch_status(&key.name, &params, &Patch::Apply(body))).await?;
+        self.moved_on(target, &key, &written, since);
+        Ok(())
     }
 
     /// POST of an object as it is, outside a plan. That it exists already is no error.
@@ -232,16 +219,17 @@ impl Act {
         object: &DynamicObject,
         scope: impl Fn(&ObjectKey) -> Scope,
     ) -> Result<(), ActError> {
-        let account = by.account.as_ref();
+        let (account, since) = (by.account.as_ref(), Instant::now());
         match self.post(object, account).await {
             Ok((key, made)) => {
-                self.await_version(&by.primary, scope(&key), &key, &made);
+                self.caches.wrote(&by.primary, scope(&key), &key, &made, since);
                 Ok(())
             }
             Err((key, error)) if is_already_exists(&error) => {
                 let gvk = gvk_of(object, &key)?;
-                let there = self.timed("get", &key, self.api(&gvk, &key)?.get(&key.name)).await?;
-                self.exists(&by.primary, object, &key, scope(&key), &there)
+                let (api, since) = (self.api(&gvk, &key)?, Instant::now());
+                let there = self.timed("get", &key, api.get(&key.name)).await?;
+                self.exists(&by.primary, object, (&key, scope(&key)), &there, since)
             }
             Err((key, error)) => Err(self.refused(object, account, ActError::of(&key, error))),
         }
@@ -253,14 +241,14 @@ impl Act {
         &self,
         by: &Primary,
         wanted: &DynamicObject,
-        key: &ObjectKey,
-        scope: Scope,
+        (key, scope): (&ObjectKey, Scope),
         there: &DynamicObject,
+        since: Instant,
     ) -> Result<(), ActError> {
         let owners = |o: &DynamicObject| o.metadata.owner_references.clone().unwrap_or_default();
         let owned = owners(wanted).iter().all(|owner| owners(there).iter().any(|o| o.uid == owner.uid));
         if owned || scope == Scope::All {
-            self.await_version(by, scope, key, there);
+            self.caches.wrote(by, scope, key, there, since);
             return Ok(());
         }
         let message = format!("{key} exists and belongs to somebody else");
@@ -324,10 +312,10 @@ impl Act {
         let account = by.account.as_ref();
         let request = Request::new(url(&resource, &key.namespace)).patch(&key.name, &params, &Patch::Apply(object));
         let request = request.map_err(kube::Error::BuildRequest).and_then(|r| signed(r, &key, account));
-        let request = request.map_err(|error| ActError::of(&key, error))?;
+        let (request, since) = (request.map_err(|error| ActError::of(&key, error))?, Instant::now());
         let written = self.timed("apply", &key, self.client.request::<DynamicObject>(request)).await;
         let written = written.map_err(|error| self.refused(object, account, error))?;
-        self.await_version(&by.primary, scope(&key), &key, &written);
+        self.caches.wrote(&by.primary, scope(&key), &key, &written, since);
         Ok(())
     }
 
@@ -384,32 +372,24 @@ impl Act {
             })
         };
         let params = PatchParams::apply(FINALIZERS_MANAGER).force();
-        let patch = Patch::Apply(body(target));
+        let (patch, since) = (Patch::Apply(body(target)), Instant::now());
         let written = self.timed("finalizers", &key, api.patch(&key.name, &params, &patch)).await?;
-        self.moved_on(target, &key, &written);
+        self.moved_on(target, &key, &written, since);
         if written.metadata.finalizers.unwrap_or_default() != finalizers {
             // some are somebody else's, by whom they were not applied
             let params = PatchParams { field_manager: Some(FINALIZERS_MANAGER.into()), ..PatchParams::default() };
-            let patch = Patch::Merge(body(target));
+            let (patch, since) = (Patch::Merge(body(target)), Instant::now());
             let written = self.timed("finalizers", &key, api.patch(&key.name, &params, &patch)).await?;
-            self.moved_on(target, &key, &written);
+            self.moved_on(target, &key, &written, since);
         }
         Ok(())
     }
 
-    fn moved_on(&self, target: &mut Target, key: &ObjectKey, written: &DynamicObject) {
+    fn moved_on(&self, target: &mut Target, key: &ObjectKey, written: &DynamicObject, since: Instant) {
         if let Some(version) = &written.metadata.resource_version {
             target.resource_version.clone_from(version);
         }
-        self.await_version(&target.primary, Scope::All, key, written);
-    }
-
-    fn await_version(&self, by: &Primary, scope: Scope, key: &ObjectKey, written: &DynamicObject) {
-        let metadata = &written.metadata;
-        if let (Some(uid), Some(version)) = (&metadata.uid, &metadata.resource_version) {
-            let expect = Expect::Version { uid: uid.clone(), resource_version: version.clone() };
-            self.caches.expect(by, scope, key.clone(), expect);
-        }
+        self.caches.wrote(&target.primary, Scope::All, key, written, since);
     }
 
     fn api(&self, gvk: &Gvk, key: &ObjectKey) -> Result<Api<DynamicObject>, ActError> {

@@ -4,10 +4,11 @@ use std::{collections::HashSet, sync::Arc};
 
 use kube::{core::DynamicObject, runtime::watcher::Event};
 use tokio::time::Instant;
+use tributary_blueprints::object::ObjectKey;
 use tributary_crds::{GROUP, names};
 
 use super::{
-    Caches, Primary, PrimaryKind, StoreId, Sync, place,
+    Caches, Expect, Primary, PrimaryKind, Scope, StoreId, Sync, place,
     store::{Store, name_of, templates_of},
 };
 use crate::queue::Lane;
@@ -23,12 +24,12 @@ impl Caches {
             Event::Apply(object) => self.there(id, object, Lane::Urgent),
             Event::InitApply(object) => self.there(id, object, Lane::Normal),
             Event::Delete(object) => {
-                let old = self.with_store(id, |store| store.remove(&name_of(&object))).flatten();
+                let old = self.with_store(id, |store| store.deleted(&object)).flatten();
                 self.gone(id, &old.unwrap_or_else(|| Arc::new(object)));
             }
             Event::InitDone => {
                 let first = self.with_store(id, |store| store.sync != Sync::Synced).unwrap_or_default();
-                let gone = self.with_store(id, Store::end_list).unwrap_or_default();
+                let gone = self.with_store(id, |store| store.end_list(Instant::now())).unwrap_or_default();
                 for object in &gone {
                     self.gone(id, object);
                 }
@@ -42,14 +43,35 @@ impl Caches {
     }
 
     fn there(&self, id: &StoreId, object: DynamicObject, lane: Lane) {
-        let Some((old, new)) = self.with_store(id, |store| store.insert(object)) else { return };
+        if let Some(Some((old, new))) = self.with_store(id, |store| store.watched(object)) {
+            self.changed(id, old.as_ref(), &new, lane);
+        }
+    }
+
+    fn changed(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &Arc<DynamicObject>, lane: Lane) {
         // nodes change all the time in ways that are of no interest here
-        if id.kind == "Node" && old.as_ref().is_some_and(|old| is_same_node(old, &new)) {
+        if id.kind == "Node" && old.is_some_and(|old| is_same_node(old, new)) {
             return;
         }
-        self.wake(id, old.iter().chain([&new]), lane);
-        self.wake_templates(id, old.as_ref(), Some(&new));
-        self.queues.add(self.expectations().seen(&place(id, &new), Some(&new)), lane);
+        self.wake(id, old.into_iter().chain([new]), lane);
+        self.wake_templates(id, old, Some(new));
+        self.queues.add(self.expectations().seen(&place(id, new), Some(new)), lane);
+    }
+
+    /// Takes in the answer to a write that `by` asked for at `since`. Where the cache cannot show it yet, decisions on `by` wait.
+    pub fn wrote(&self, by: &Primary, scope: Scope, key: &ObjectKey, written: &DynamicObject, since: Instant) {
+        let id = StoreId::new(&key.group, &key.kind, scope);
+        // of those the cache holds metadata only
+        let is_whole = scope != Scope::OfJobsMetadata;
+        let taken = if is_whole { self.with_store(&id, |s| s.written(written.clone(), since)) } else { None };
+        if let Some(Some((old, new))) = taken {
+            return self.changed(&id, old.as_ref(), &new, Lane::Urgent);
+        }
+        let metadata = &written.metadata;
+        if let (Some(uid), Some(version)) = (&metadata.uid, &metadata.resource_version) {
+            let expect = Expect::Version { uid: uid.clone(), resource_version: version.clone() };
+            self.expect(by, scope, key.clone(), expect);
+        }
     }
 
     fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {

@@ -49,7 +49,7 @@ impl Expect {
 
 /// Whether `seen` is `wanted` or later. Versions of one kind are decimal numbers that grow; what is not a number is
 /// compared for being the same.
-pub fn reached(seen: &str, wanted: &str) -> bool {
+fn reached(seen: &str, wanted: &str) -> bool {
     match (seen.parse::<u128>(), wanted.parse::<u128>()) {
         (Ok(seen), Ok(wanted)) => seen >= wanted,
         _ => seen == wanted,

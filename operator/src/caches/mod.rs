@@ -34,7 +34,7 @@ use tributary_blueprints::{
 };
 use tributary_crds::GROUP;
 
-pub use expect::{Expect, reached};
+pub use expect::Expect;
 pub use ids::{Place, Primary, PrimaryKind, Scope, StoreId};
 pub use store::{Name, Sync};
 pub use view::View;

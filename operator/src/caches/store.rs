@@ -7,6 +7,7 @@ use std::{
 
 use kube::core::{DynamicObject, TypeMeta};
 use serde_json::Value;
+use tokio::time::Instant;
 use tributary_blueprints::object::{Gvk, field};
 use tributary_crds::{GROUP, names};
 
@@ -45,6 +46,10 @@ pub struct Store {
     by_template: HashMap<Name, BTreeSet<Name>>,
     /// Names that the list under way has delivered.
     listed: Option<HashSet<Name>>,
+    /// When the last list ended.
+    complete_since: Option<Instant>,
+    /// The newest resourceVersion that the watch has shown of any object.
+    newest: u128,
 }
 
 impl Store {
@@ -58,6 +63,8 @@ impl Store {
             by_kafka_topic: HashMap::new(),
             by_template: HashMap::new(),
             listed: None,
+            complete_since: None,
+            newest: 0,
         }
     }
 
@@ -111,21 +118,47 @@ impl Store {
     }
 
     /// The list has ended; gives the objects that are gone.
-    pub fn end_list(&mut self) -> Vec<Arc<DynamicObject>> {
+    pub fn end_list(&mut self, now: Instant) -> Vec<Arc<DynamicObject>> {
         self.sync = Sync::Synced;
+        self.complete_since = Some(now);
         let Some(listed) = self.listed.take() else { return Vec::new() };
         let gone: Vec<Name> = self.objects.keys().filter(|name| !listed.contains(*name)).cloned().collect();
         gone.iter().filter_map(|name| self.remove(name)).collect()
     }
 
-    /// Takes an object in; gives the one it replaces and the pruned new one.
-    pub fn insert(&mut self, mut object: DynamicObject) -> (Option<Arc<DynamicObject>>, Arc<DynamicObject>) {
-        object.types = Some(TypeMeta { api_version: self.gvk.api_version(), kind: self.gvk.kind.clone() });
-        prune(&mut object, &self.gvk);
+    /// Takes in what the watch shows; gives the object that it replaces and the pruned new one. Nothing where the store has that
+    /// version or a later one, which a write has brought.
+    pub fn watched(&mut self, object: DynamicObject) -> Option<(Option<Arc<DynamicObject>>, Arc<DynamicObject>)> {
+        let version = version_of(&object);
+        self.newest = self.newest.max(version.unwrap_or_default());
         let name = name_of(&object);
         if let Some(listed) = &mut self.listed {
             listed.insert(name.clone());
         }
+        let known = self.objects.get(&name).and_then(|known| version_of(known));
+        if version.is_some() && known >= version {
+            return None;
+        }
+        Some(self.insert(name, object))
+    }
+
+    /// Takes in what the answer to a write shows, which was asked for at `since`; gives what [`Store::watched`] does. Nothing where
+    /// the watch or a list may have gone past it: then the object may be gone, too.
+    pub fn written(
+        &mut self,
+        object: DynamicObject,
+        since: Instant,
+    ) -> Option<(Option<Arc<DynamicObject>>, Arc<DynamicObject>)> {
+        let types = object.types.as_ref()?;
+        let is_complete = self.listed.is_none() && self.complete_since.is_some_and(|at| at < since);
+        let is_ahead = version_of(&object)? > self.newest;
+        let is_same = types.kind == self.gvk.kind && types.api_version == self.gvk.api_version();
+        (is_complete && is_ahead && is_same).then(|| self.insert(name_of(&object), object))
+    }
+
+    fn insert(&mut self, name: Name, mut object: DynamicObject) -> (Option<Arc<DynamicObject>>, Arc<DynamicObject>) {
+        object.types = Some(TypeMeta { api_version: self.gvk.api_version(), kind: self.gvk.kind.clone() });
+        prune(&mut object, &self.gvk);
         let old = self.remove(&name);
         for entry in labels_of(&object) {
             self.by_label.entry(entry).or_default().insert(name.clone());
@@ -141,8 +174,15 @@ impl Store {
         (old, object)
     }
 
-    /// Takes an object out.
-    pub fn remove(&mut self, name: &Name) -> Option<Arc<DynamicObject>> {
+    /// The watch shows that an object is gone; gives what was known of it. One of the same name that a write has made since stays.
+    pub fn deleted(&mut self, object: &DynamicObject) -> Option<Arc<DynamicObject>> {
+        self.newest = self.newest.max(version_of(object).unwrap_or_default());
+        let name = name_of(object);
+        let is_it = self.objects.get(&name).is_some_and(|known| known.metadata.uid == object.metadata.uid);
+        if is_it { self.remove(&name) } else { None }
+    }
+
+    fn remove(&mut self, name: &Name) -> Option<Arc<DynamicObject>> {
         let old = self.objects.remove(name)?;
         for entry in labels_of(&old) {
             unindex(&mut self.by_label, &entry, name);
@@ -168,6 +208,11 @@ fn unindex<K: Eq + std::hash::Hash>(index: &mut HashMap<K, BTreeSet<Name>>, key:
             index.remove(key);
         }
     }
+}
+
+/// Versions of one kind are decimal numbers that grow with each write; what is not a number cannot be compared.
+pub fn version_of(object: &DynamicObject) -> Option<u128> {
+    object.metadata.resource_version.as_deref()?.parse().ok()
 }
 
 /// Namespace (empty for what is cluster-wide) and name.
@@ -251,13 +296,13 @@ mod tests {
     #[test]
     fn the_index_follows_changes_of_labels() {
         let mut store = Store::new(Gvk::new("batch", "v1", "Job"));
-        store.insert(object("a", Some("p")));
-        store.insert(object("b", Some("p")));
+        store.watched(object("a", Some("p")));
+        store.watched(object("b", Some("p")));
         assert_eq!(all(store.labelled("ns", names::PIPELINE, "p")), ["a", "b"]);
-        store.insert(object("a", Some("q")));
+        store.watched(object("a", Some("q")));
         assert_eq!(all(store.labelled("ns", names::PIPELINE, "p")), ["b"]);
         assert_eq!(all(store.labelled("ns", names::PIPELINE, "q")), ["a"]);
-        store.remove(&("ns".into(), "a".into()));
+        store.deleted(&object("a", None));
         assert!(all(store.labelled("ns", names::PIPELINE, "q")).is_empty());
         assert_eq!(store.by_label.len(), 1);
     }
@@ -266,13 +311,13 @@ mod tests {
     fn a_list_removes_what_it_does_not_name() {
         let mut store = Store::new(Gvk::new("batch", "v1", "Job"));
         store.begin_list();
-        store.insert(object("a", None));
-        store.insert(object("b", None));
-        assert!(store.end_list().is_empty());
+        store.watched(object("a", None));
+        store.watched(object("b", None));
+        assert!(store.end_list(Instant::now()).is_empty());
         assert_eq!(store.sync, Sync::Synced);
         store.begin_list();
-        store.insert(object("b", None));
-        let gone = store.end_list();
+        store.watched(object("b", None));
+        let gone = store.end_list(Instant::now());
         assert_eq!(all(gone.iter()), ["a"]);
         assert_eq!(all(store.all()), ["b"]);
     }
@@ -285,10 +330,65 @@ mod tests {
         pod.metadata.annotations =
             Some([("kubectl.kubernetes.io/last-applied-configuration".into(), "{}".into())].into());
         pod.data = json!({"spec": {"containers": []}, "status": {"phase": "Running"}});
-        let (_, pod) = store.insert(pod);
+        let (_, pod) = store.watched(pod).unwrap();
         assert_eq!(pod.types.as_ref().unwrap().kind, "Pod");
         assert!(pod.metadata.managed_fields.is_none());
         assert!(pod.metadata.annotations.as_ref().unwrap().is_empty());
         assert_eq!(pod.data, json!({"status": {"phase": "Running"}}));
+    }
+
+    fn version(name: &str, uid: &str, version: u32) -> DynamicObject {
+        let mut object = object(name, None);
+        object.types = Some(TypeMeta { api_version: "batch/v1".into(), kind: "Job".into() });
+        object.metadata.uid = Some(uid.into());
+        object.metadata.resource_version = Some(version.to_string());
+        object
+    }
+
+    fn seen(store: &Store) -> Vec<(String, String)> {
+        let text = |value: &Option<String>| value.clone().unwrap();
+        store.all().map(|o| (text(&o.metadata.uid), text(&o.metadata.resource_version))).collect()
+    }
+
+    fn complete() -> Store {
+        let mut store = Store::new(Gvk::new("batch", "v1", "Job"));
+        store.begin_list();
+        store.watched(version("a", "u1", 10));
+        store.end_list(Instant::now() - std::time::Duration::from_secs(1));
+        store
+    }
+
+    #[test]
+    fn a_write_is_shown_at_once_and_what_the_watch_shows_of_before_is_past() {
+        let mut store = complete();
+        assert!(store.written(version("a", "u1", 20), Instant::now()).is_some());
+        assert!(store.watched(version("a", "u1", 15)).is_none());
+        assert!(store.watched(version("a", "u1", 20)).is_none(), "nobody is woken twice");
+        assert_eq!(seen(&store), [("u1".into(), "20".into())]);
+        assert!(store.watched(version("a", "u1", 21)).is_some());
+    }
+
+    #[test]
+    fn a_successor_stays_when_the_watch_shows_that_its_namesake_is_gone() {
+        let mut store = complete();
+        store.written(version("a", "u2", 20), Instant::now());
+        assert!(store.deleted(&version("a", "u1", 18)).is_none());
+        assert_eq!(seen(&store), [("u2".into(), "20".into())]);
+        assert!(store.deleted(&version("a", "u2", 22)).is_some());
+        assert!(seen(&store).is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_the_watch_has_gone_past_brings_nothing_back() {
+        let mut store = complete();
+        store.watched(version("b", "u2", 20));
+        store.deleted(&version("b", "u2", 30));
+        assert!(store.written(version("b", "u2", 20), Instant::now()).is_none());
+        // an older list may lack it, and a newer one may rightly do so
+        let asked = Instant::now() - std::time::Duration::from_secs(2);
+        assert!(store.written(version("c", "u3", 40), asked).is_none());
+        store.begin_list();
+        assert!(store.written(version("c", "u3", 40), Instant::now()).is_none());
+        assert_eq!(seen(&store), [("u1".into(), "10".into())]);
     }
 }

@@ -1,7 +1,10 @@
 //! Statuses of mere progress: written while further decisions are made without them, so that no step of a large flow waits for the
 //! apiserver to store what is said of the others.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -9,11 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tributary_blueprints::plan::Event;
 
 use super::Context;
-use crate::{
-    act::Target,
-    caches::{Expect, Scope, reached},
-    queue::Lane,
-};
+use crate::{act::Target, queue::Lane};
 
 /// The writes that are under way beside the passes of a controller.
 #[derive(Debug, Default)]
@@ -25,9 +24,7 @@ pub struct Background {
 /// One of them.
 #[derive(Debug)]
 pub struct Late {
-    uid: String,
-    /// The version of the object that it came to; `None` where it failed.
-    ended: Arc<OnceLock<Option<String>>>,
+    is_over: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -38,28 +35,21 @@ impl Background {
     }
 
     /// Writes the status and sends the events, then wakes the object: what has changed meanwhile is still to be said.
-    pub fn write(&self, context: &Context, target: Target, status: Value, events: Vec<Event>) -> Late {
-        let (uid, ended) = (target.uid.clone(), Arc::new(OnceLock::new()));
-        let (act, tell) = (context.act.clone(), ended.clone());
+    pub fn write(&self, context: &Context, mut target: Target, status: Value, events: Vec<Event>) -> Late {
+        let is_over = Arc::<AtomicBool>::default();
+        let (act, tell) = (context.act.clone(), is_over.clone());
         let queue = context.caches.queues().of(target.primary.kind);
         let write = async move {
-            let version = match act.status_unawaited(&target, &status).await {
-                Ok(version) => {
-                    act.events.send(&target, &events);
-                    Some(version)
-                }
-                Err(error) => {
-                    tracing::debug!(primary = %target.primary.key(), %error, "progress is told later");
-                    None
-                }
-            };
-            // nobody else sets it
-            let _ = tell.set(version);
+            match act.status(&mut target, &status).await {
+                Ok(()) => act.events.send(&target, &events),
+                Err(error) => tracing::debug!(primary = %target.primary.key(), %error, "progress is told later"),
+            }
+            tell.store(true, Ordering::Release);
             queue.add(target.primary, Lane::Normal);
         };
         let at_once = self.at_once.clone();
         let task = self.tasks.spawn(async move { at_once.run_until_cancelled(write).await.unwrap_or_default() });
-        Late { uid, ended, task }
+        Late { is_over, task }
     }
 
     /// Waits for all of them.
@@ -70,21 +60,14 @@ impl Background {
 }
 
 impl Late {
-    /// Whether an object at version `seen` does not show it, and yet may.
-    pub fn is_under_way(&self, seen: &str) -> bool {
-        match self.ended.get() {
-            None => true,
-            Some(version) => version.as_ref().is_some_and(|version| !reached(seen, version)),
-        }
+    /// Whether it is under way.
+    pub fn is_under_way(&self) -> bool {
+        !self.is_over.load(Ordering::Acquire)
     }
 
-    /// Waits for its end; the next pass over the object waits until the cache shows it.
-    pub async fn end(self, context: &Context, target: &Target) {
-        // one that was given up has nothing to show
+    /// Waits for its end.
+    pub async fn end(self) {
+        // one that was given up has ended, too
         let _ = self.task.await;
-        if let Some(Some(version)) = self.ended.get() {
-            let expect = Expect::Version { uid: self.uid, resource_version: version.clone() };
-            context.caches.expect(&target.primary, Scope::All, target.primary.key(), expect);
-        }
     }
 }

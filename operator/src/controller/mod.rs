@@ -202,6 +202,8 @@ async fn reconcile<C: Controller>(
         tracing::trace!(primary = %primary.key(), %key, "the cache does not show a write yet");
         return Ok(Outcome::NotYet);
     }
+    // before the caches are read: they show it then
+    memory.late.take_if(|late| !late.is_under_way());
     let mut world = match caches.observe(primary, |view| controller.observe(primary, view)) {
         Observed::World(world) => world,
         Observed::Gone => {
@@ -228,9 +230,8 @@ async fn reconcile<C: Controller>(
     known.extend(memory.refused.list());
     let Decision { effects, mut plan } = evaluate(controller, &world, primary)?;
     let mut target = controller.target(primary, &world);
-    memory.late.take_if(|late| !late.is_under_way(&target.resource_version));
     if let Some(late) = memory.late.take_if(|_| !effects.is_empty() || is_about_itself(&plan)) {
-        late.end(context, &target).await;
+        late.end().await;
         return Ok(Outcome::Decided(Some(Duration::ZERO)));
     }
     if !memory.refused.effects_pause(Instant::now()) {
@@ -272,7 +273,7 @@ async fn tell(
     let status = plan.status.take();
     match memory.late.take() {
         Some(late) if status.is_some() && !plan.is_progress => {
-            late.end(context, &target).await;
+            late.end().await;
             return Ok(false);
         }
         // it wakes the object when it is done

@@ -1,6 +1,8 @@
 //! Whom an event wakes, and what a decision has to wait for.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use kube::{Config, runtime::watcher::Event};
 use serde_json::{Value, json};
 use tributary_crds::names;
@@ -36,9 +38,11 @@ fn pipelines() -> StoreId {
     StoreId::new(GROUP, "Pipeline", Scope::All)
 }
 
+/// Newer than all before, where the metadata says nothing else.
 fn object(name: &str, metadata: Value) -> DynamicObject {
-    let mut value =
-        json!({"metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "5"}});
+    static NEWEST: AtomicU32 = AtomicU32::new(1_000);
+    let version = NEWEST.fetch_add(1, Ordering::Relaxed).to_string();
+    let mut value = json!({"metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": version}});
     crate::mapreducejob::template::merge(&mut value["metadata"], &metadata);
     serde_json::from_value(value).unwrap()
 }
@@ -354,6 +358,7 @@ async fn a_waiting_edit_is_verified_by_the_schemas_of_its_own_kinds() {
         other => panic!("{other:?}"),
     }
     // one that goes waits for nobody
+    edited.metadata.resource_version = object("p", json!({})).metadata.resource_version;
     edited.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).ok();
     wake(&edited);
     assert!(!matches!(caches.observe(&by, |view| controller.observe(&by, view)), Observed::NoSchemas(_)));

@@ -17,6 +17,8 @@ use crate::load::Load;
 const SHARE: usize = 4;
 /// And one is new.
 const SHARE_OF_NEW: usize = 16;
+/// How soon it is looked whether the apiserver has become faster than when the last new key was handed out.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The queue of one controller.
 #[derive(Debug)]
@@ -50,9 +52,9 @@ struct State<K> {
     due: HashMap<K, Instant>,
     /// Urgent keys handed out since the last that was not.
     preferred: usize,
-    /// Keys handed out since the last that was new, and when the next one may be.
+    /// Keys handed out since the last that was new, and when that was.
     begun: usize,
-    next_new: Option<Instant>,
+    last_new: Option<Instant>,
 }
 
 impl<K> Default for Queue<K> {
@@ -74,7 +76,7 @@ impl<K> Queue<K> {
             due: HashMap::new(),
             preferred: 0,
             begun: 0,
-            next_new: None,
+            last_new: None,
         };
         Self { state: Mutex::new(state), wake: Notify::new(), load }
     }
@@ -95,16 +97,14 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
             let sleep = {
                 let (mut state, now) = (self.lock(), Instant::now());
                 state.promote(now);
-                if let Some((lane, key)) = state.take(now) {
-                    if lane == Lane::New {
-                        state.next_new = Some(now + self.load.gap(now));
-                    }
+                let next_new = state.last_new.map_or(now, |last| last + self.load.gap(now));
+                if let Some(key) = state.take(now, next_new) {
                     if !(state.new.is_empty() && state.normal.is_empty() && state.urgent.is_empty()) {
                         self.wake.notify_one();
                     }
                     return key;
                 }
-                let new = state.next_new.filter(|_| !state.new.is_empty());
+                let new = Some(next_new.min(now + LOOK_AGAIN)).filter(|_| !state.new.is_empty());
                 state.later.first().map(|(at, _)| *at).into_iter().chain(new).min()
             };
             match sleep {
@@ -171,7 +171,7 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
     }
 
     /// The key whose turn it is.
-    fn take(&mut self, now: Instant) -> Option<(Lane, K)> {
+    fn take(&mut self, now: Instant, next_new: Instant) -> Option<K> {
         let mut order = match self.preferred + 1 < SHARE {
             true => [Lane::Urgent, Lane::Normal, Lane::New],
             false => [Lane::Normal, Lane::Urgent, Lane::New],
@@ -179,15 +179,16 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
         if self.begun + 1 >= SHARE_OF_NEW {
             order.rotate_right(1);
         }
-        let may_go = |lane: &Lane, next: Option<Instant>| *lane != Lane::New || next.is_none_or(|at| at <= now);
-        let next_new = self.next_new;
-        let mut lanes = order.into_iter().filter(|lane| may_go(lane, next_new));
+        let mut lanes = order.into_iter().filter(|lane| *lane != Lane::New || next_new <= now);
         let (lane, key) = lanes.find_map(|lane| Some((lane, self.pop(lane)?)))?;
         self.preferred = if lane == Lane::Urgent { (self.preferred + 1).min(SHARE) } else { 0 };
-        self.begun = if lane == Lane::New { 0 } else { (self.begun + 1).min(SHARE_OF_NEW) };
+        self.begun = (self.begun + 1).min(SHARE_OF_NEW);
+        if lane == Lane::New {
+            (self.begun, self.last_new) = (0, Some(now));
+        }
         self.dirty.remove(&key);
         self.processing.insert(key.clone());
-        Some((lane, key))
+        Some(key)
     }
 
     fn pop(&mut self, lane: Lane) -> Option<K> {

@@ -3,13 +3,14 @@
 use std::{collections::HashSet, sync::Arc};
 
 use kube::{core::DynamicObject, runtime::watcher::Event};
+use serde_json::Value;
 use tokio::time::Instant;
 use tributary_blueprints::object::ObjectKey;
 use tributary_crds::{GROUP, names};
 
 use super::{
     Caches, Expect, Primary, PrimaryKind, Scope, StoreId, Sync, place,
-    store::{Store, name_of, templates_of},
+    store::{Store, is_of_flow, name_of, templates_of},
 };
 use crate::queue::Lane;
 
@@ -49,12 +50,10 @@ impl Caches {
     }
 
     fn changed(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &Arc<DynamicObject>, lane: Lane) {
-        // nodes change all the time in ways that are of no interest here
-        if id.kind == "Node" && old.is_some_and(|old| is_same_node(old, new)) {
-            return;
+        if !old.is_some_and(|old| says_the_same(old, new)) {
+            self.wake(id, old.into_iter().chain([new]), lane);
+            self.wake_templates(id, old, Some(new));
         }
-        self.wake(id, old.into_iter().chain([new]), lane);
-        self.wake_templates(id, old, Some(new));
         self.queues.add(self.expectations().seen(&place(id, new), Some(new)), lane);
     }
 
@@ -165,10 +164,38 @@ fn begun_by(object: &DynamicObject) -> Vec<Primary> {
     all
 }
 
-/// Whether decisions see the same node in both.
-fn is_same_node(old: &DynamicObject, new: &DynamicObject) -> bool {
-    old.metadata.uid == new.metadata.uid
-        && old.metadata.labels == new.metadata.labels
-        && old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
-        && old.data == new.data
+/// Whether decisions see the same in both. Nodes, pods and Jobs change all the time in ways that are of no interest here, and a pass
+/// over a large flow is dear.
+fn says_the_same(old: &DynamicObject, new: &DynamicObject) -> bool {
+    let ((before, old), (after, new)) = ((&old.metadata, old), (&new.metadata, new));
+    let kind = new.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
+    // its version and its finalizers count where it is decided about
+    itself(new).is_none()
+        && before.uid == after.uid
+        && before.labels == after.labels
+        && before.annotations == after.annotations
+        && before.owner_references == after.owner_references
+        && before.deletion_timestamp == after.deletion_timestamp
+        && match kind {
+            "Pod" => POD_STATUS.iter().all(|name| status(old, name) == status(new, name)) && unmet(old).eq(unmet(new)),
+            "Job" if is_of_flow(new) => {
+                JOB_STATUS.iter().all(|name| status(old, name) == status(new, name))
+                    && old.data.get("spec") == new.data.get("spec")
+            }
+            _ => old.data == new.data,
+        }
+}
+
+/// What is read of a pod, beside the conditions that are not met.
+const POD_STATUS: [&str; 5] = ["phase", "reason", "message", "containerStatuses", "initContainerStatuses"];
+/// What is read of a step's or a node's Job.
+const JOB_STATUS: [&str; 3] = ["conditions", "failed", "succeeded"];
+
+fn status<'a>(object: &'a DynamicObject, name: &str) -> Option<&'a Value> {
+    object.data.get("status")?.get(name)
+}
+
+fn unmet(pod: &DynamicObject) -> impl Iterator<Item = &Value> {
+    let conditions = status(pod, "conditions").and_then(Value::as_array).into_iter().flatten();
+    conditions.filter(|condition| condition["status"] == "False")
 }

@@ -246,14 +246,20 @@ pub fn templates_of(flow: &DynamicObject) -> BTreeSet<String> {
     steps.filter_map(|s| s.get("jobTemplateRef")?.as_str()).map(str::to_owned).collect()
 }
 
+/// Whether it belongs to a JobFlow or a DaemonJob.
+pub fn is_of_flow(object: &DynamicObject) -> bool {
+    let labels = object.metadata.labels.as_ref();
+    labels.is_some_and(|l| l.contains_key(names::FLOW) || l.contains_key(names::DAEMON_JOB))
+}
+
 /// Drops what no decision reads and what would make up most of the cache.
 fn prune(object: &mut DynamicObject, gvk: &Gvk) {
     object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
+    let is_of_flow = is_of_flow(object);
     let labels = object.metadata.labels.as_ref();
-    let is_of_flow = labels.is_some_and(|l| l.contains_key(names::FLOW) || l.contains_key(names::DAEMON_JOB));
     match (gvk.group.as_str(), gvk.kind.as_str(), object.data.as_object_mut()) {
         ("", "Pod", Some(data)) => {
             data.remove("spec");

@@ -154,7 +154,7 @@ async fn a_list_shows_what_is_gone_and_completes_the_store() {
     caches.on_event(&jobs(), Event::Init);
     caches.on_event(&jobs(), Event::InitApply(object("a", json!({"labels": {"tributary.dev/pipeline": "a"}}))));
     caches.on_event(&jobs(), Event::InitDone);
-    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["a", "b"]);
+    assert_eq!(woken(&caches, PrimaryKind::Pipeline).await, ["b"], "a is as it was");
 }
 
 #[tokio::test]
@@ -235,6 +235,25 @@ async fn a_pod_wakes_its_flow_and_a_node_every_daemon_job_where_it_changes() {
     woken(&caches, PrimaryKind::DaemonJob).await;
     caches.on_event(&pods, Event::Apply(object("p", json!({"labels": {names::FLOW: "f"}}))));
     assert_eq!(woken(&caches, PrimaryKind::JobFlow).await, ["f"]);
+    let of_flow = |name: &str, status: Value| {
+        let mut object = object(name, json!({"labels": {names::FLOW: "f"}}));
+        object.data = json!({"spec": {}, "status": status});
+        object
+    };
+    let scheduled =
+        |status: &str| json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": status}]});
+    for (id, name, status, wakes) in [
+        (&pods, "p", scheduled("False"), true),
+        (&pods, "p", scheduled("True"), true),
+        (&pods, "p", json!({"phase": "Pending", "conditions": [], "hostIP": "1.2.3.4"}), false),
+        (&pods, "p", json!({"phase": "Running"}), true),
+        (&jobs(), "f-a", json!({}), true),
+        (&jobs(), "f-a", json!({"active": 1, "startTime": "2026-01-01T00:00:00Z"}), false),
+        (&jobs(), "f-a", json!({"active": 0, "uncountedTerminatedPods": {}, "succeeded": 1}), true),
+    ] {
+        caches.on_event(id, Event::Apply(of_flow(name, status.clone())));
+        assert_eq!(!woken(&caches, PrimaryKind::JobFlow).await.is_empty(), wakes, "{status}");
+    }
     let node = |ready: &str, disk: &str| {
         let mut node = object("n", json!({"labels": {"disk": disk}}));
         node.data = json!({"spec": {"taints": []}, "status": {"ready": ready}});

@@ -68,7 +68,7 @@ impl<T> Memo<T> {
 }
 
 /// Statuses of all objects of a kind together that are written a second where there is more to say than that.
-const RATE: f64 = 20.0;
+const RATE: f64 = 5.0;
 /// The longest that mere progress stays unwritten, in seconds.
 const LONGEST: f64 = 60.0;
 
@@ -153,13 +153,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn progress_of_many_is_written_as_often_as_the_rate_says_and_of_few_at_once() {
-        for (flows, least, most) in [(2_u32, 150, 200), (100, 120, 220), (100_000, 0, 0)] {
+        for (flows, least, most) in [(2_u32, 200, 300), (100, 120, 300), (3_000, 120, 300)] {
             let written = Written::default();
             let of = |i: u32| ObjectMeta { name: Some(format!("f{i}")), ..ObjectMeta::default() };
             (0..flows).for_each(|i| written.now(&of(i)));
             assert!(written.pace(&of(0)).apart <= Duration::from_secs(60));
             let mut count = 0;
-            for _ in 0..100 {
+            for _ in 0..590 {
                 tokio::time::advance(Duration::from_millis(100)).await;
                 for i in 0..flows {
                     let pace = written.pace(&of(i));
@@ -169,7 +169,7 @@ mod tests {
                     }
                 }
             }
-            assert!((least..=most).contains(&count), "{flows} flows: {count} writes in 10 s");
+            assert!((least..=most).contains(&count), "{flows} flows: {count} writes in 59 s");
         }
     }
 }

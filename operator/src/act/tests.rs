@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::json;
-use tributary_blueprints::world::Served;
+use tributary_blueprints::{plan::Action, world::Served};
 
-use super::*;
+use super::{actions::AT_ONCE, *};
 use crate::{
     caches::PrimaryKind,
     testing::{Server, failure},

@@ -115,6 +115,7 @@ impl Store {
     /// A list begins: what it does not name is gone when it ends.
     pub fn begin_list(&mut self) {
         self.listed = Some(HashSet::new());
+        self.newest = 0;
     }
 
     /// The list has ended; gives the objects that are gone.
@@ -136,7 +137,9 @@ impl Store {
             listed.insert(name.clone());
         }
         let known = self.objects.get(&name).and_then(|known| version_of(known));
-        if version.is_some() && known >= version {
+        // a list is right where it is older, too: the cluster may have been restored from a backup
+        let is_past = known == version || known > version && self.listed.is_none();
+        if version.is_some() && is_past {
             return None;
         }
         Some(self.insert(name, object))
@@ -396,5 +399,15 @@ mod tests {
         store.begin_list();
         assert!(store.written(version("c", "u3", 40), Instant::now()).is_none());
         assert_eq!(seen(&store), [("u1".into(), "10".into())]);
+    }
+
+    #[test]
+    fn a_cluster_that_was_restored_is_seen_as_it_is() {
+        let mut store = complete();
+        store.begin_list();
+        assert!(store.watched(version("a", "u1", 4)).is_some());
+        store.end_list(Instant::now() - std::time::Duration::from_secs(1));
+        assert!(store.written(version("b", "u2", 5), Instant::now()).is_some());
+        assert_eq!(seen(&store), [("u1".into(), "4".into()), ("u2".into(), "5".into())]);
     }
 }

@@ -94,11 +94,11 @@ impl Controller for DaemonJobs {
     }
 
     fn evaluate(&self, world: &World, now: Timestamp) -> Decision<Infallible> {
-        let plan = daemonjob::evaluate(world, now);
-        if plan.status.is_some() {
-            self.written.now(&world.metadata);
-        }
-        plan.into()
+        daemonjob::evaluate(world, now).into()
+    }
+
+    fn told(&self, world: &World) {
+        self.written.now(&world.metadata);
     }
 
     async fn effect(&self, _: &Act, _: &Target, _: &World, effect: Infallible) -> Result<(), ActError> {

@@ -93,7 +93,7 @@ impl Written {
         (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
     }
 
-    /// It is written now.
+    /// Its status is written now.
     pub(crate) fn now(&self, metadata: &ObjectMeta) {
         let (mut writes, now) = (self.lock(), Instant::now());
         writes.of.insert(Self::key(metadata), now);

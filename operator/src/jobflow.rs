@@ -124,11 +124,11 @@ impl Controller for JobFlows {
     }
 
     fn evaluate(&self, world: &World, now: Timestamp) -> Decision<Infallible> {
-        let plan = jobflow::evaluate(world, now);
-        if plan.status.is_some() {
-            self.written.now(&world.metadata);
-        }
-        plan.into()
+        jobflow::evaluate(world, now).into()
+    }
+
+    fn told(&self, world: &World) {
+        self.written.now(&world.metadata);
     }
 
     async fn effect(&self, _: &Act, _: &Target, _: &World, effect: Infallible) -> Result<(), ActError> {

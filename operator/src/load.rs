@@ -2,7 +2,8 @@
 //! After the delay-based control of TCP Vegas (Brakmo, O'Malley, Peterson, SIGCOMM 1994), for starts instead of packets.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,6 +13,8 @@ use tokio::time::Instant;
 const UNLOADED: f64 = 0.05;
 /// Nor are those of less than so many times the fastest of late.
 const TIMES_FASTEST: f64 = 4.0;
+/// What an answer counts at least that the apiserver could not give, in seconds.
+const FAILED: f64 = 1.0;
 /// What the last answer weighs in the mean.
 const WEIGHT: f64 = 0.05;
 /// What the fastest one is forgotten by with each answer.
@@ -23,48 +26,53 @@ const LONGEST_GAP: f64 = 1.0;
 
 /// The answers of late.
 #[derive(Debug, Default)]
-pub struct Load(Mutex<Option<Answers>>);
+pub struct Load(Mutex<Answers>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct Answers {
-    mean: f64,
-    fastest: f64,
-    at: Instant,
+    /// The mean of how slow they were, where 1 can be borne, and when it was taken.
+    slowness: Option<(f64, Instant)>,
+    /// The fastest of each sort, in seconds.
+    fastest: HashMap<(&'static str, String), f64>,
 }
 
 impl Load {
-    /// A write was answered after this time.
-    pub fn answered(&self, took: Duration, now: Instant) {
-        let took = took.as_secs_f64();
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *answers = Some(match *answers {
-            None => Answers { mean: took, fastest: took, at: now },
-            Some(before) => {
-                let mean = before.faded(now);
-                Answers {
-                    mean: mean + WEIGHT * (took - mean),
-                    fastest: (before.fastest * FORGOTTEN).min(took),
-                    at: now,
-                }
-            }
-        });
+    /// A write of this verb and kind was answered after this time.
+    pub fn answered(&self, verb: &'static str, kind: &str, took: Duration, now: Instant) {
+        let (took, mut answers) = (took.as_secs_f64(), self.lock());
+        let fastest = answers.fastest.entry((verb, kind.to_owned())).or_insert(took);
+        *fastest = (*fastest * FORGOTTEN).min(took);
+        let bearable = UNLOADED.max(*fastest * TIMES_FASTEST);
+        answers.add(took / bearable, now);
+    }
+
+    /// The apiserver could not answer, for this time.
+    pub fn failed(&self, after: Duration, now: Instant) {
+        self.lock().add(after.as_secs_f64().max(FAILED) / UNLOADED, now);
     }
 
     /// The time between two starts at present: nothing where the apiserver has room.
     pub fn gap(&self, now: Instant) -> Duration {
-        let answers = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(answers) = answers else { return Duration::ZERO };
-        let (mean, bearable) = (answers.faded(now), UNLOADED.max(answers.fastest * TIMES_FASTEST));
-        if mean <= bearable {
+        let slowness = self.lock().faded(now).unwrap_or_default();
+        if slowness <= 1.0 {
             return Duration::ZERO;
         }
-        Duration::from_secs_f64((mean * mean / bearable).min(LONGEST_GAP))
+        Duration::from_secs_f64((slowness * slowness * UNLOADED).min(LONGEST_GAP))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Answers {
-    fn faded(&self, now: Instant) -> f64 {
-        self.mean * (-(now - self.at).as_secs_f64() / FADES).exp()
+    fn add(&mut self, slowness: f64, now: Instant) {
+        let mean = self.faded(now).unwrap_or(slowness);
+        self.slowness = Some((mean + WEIGHT * (slowness - mean), now));
+    }
+
+    fn faded(&self, now: Instant) -> Option<f64> {
+        self.slowness.map(|(mean, at)| mean * (-(now - at).as_secs_f64() / FADES).exp())
     }
 }
 
@@ -74,7 +82,7 @@ mod tests {
 
     fn after(answers: &[u64], idle: Duration) -> Duration {
         let (load, start) = (Load::default(), Instant::now());
-        answers.iter().for_each(|millis| load.answered(Duration::from_millis(*millis), start));
+        answers.iter().for_each(|millis| load.answered("create", "Job", Duration::from_millis(*millis), start));
         load.gap(start + idle)
     }
 
@@ -86,12 +94,28 @@ mod tests {
         assert!(slow(100) > Duration::from_millis(150) && slow(100) < Duration::from_millis(250), "{:?}", slow(100));
         assert!(slow(200) > slow(100));
         assert_eq!(slow(5_000), Duration::from_secs(1), "something begins at all times");
-        assert_eq!(after(&[200; 100], Duration::from_secs(10)), Duration::ZERO);
+        assert_eq!(after(&[&[10][..], &[200; 100]].concat(), Duration::from_secs(10)), Duration::ZERO);
     }
 
     #[test]
-    fn an_apiserver_that_is_far_away_is_not_taken_for_a_busy_one() {
+    fn what_always_takes_long_is_no_sign_of_load() {
         assert_eq!(after(&[80; 200], Duration::ZERO), Duration::ZERO);
-        assert!(after(&[&[80; 20][..], &[600; 100]].concat(), Duration::ZERO) > Duration::from_millis(500));
+        assert!(after(&[&[80; 20][..], &[1_500; 100]].concat(), Duration::ZERO) > Duration::from_millis(500));
+        let (load, now) = (Load::default(), Instant::now());
+        for _ in 0..100 {
+            load.answered("create", "Job", Duration::from_millis(180), now);
+            load.answered("status", "JobFlow", Duration::from_millis(9), now);
+        }
+        assert_eq!(load.gap(now), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_apiserver_that_turns_away_at_once_is_not_taken_for_a_fast_one() {
+        let (load, now) = (Load::default(), Instant::now());
+        load.answered("create", "Job", Duration::from_millis(80), now);
+        (0..50).for_each(|_| load.failed(Duration::from_millis(1), now));
+        assert_eq!(load.gap(now), Duration::from_secs(1));
+        (0..200).for_each(|_| load.answered("create", "Job", Duration::from_millis(80), now));
+        assert_eq!(load.gap(now), Duration::ZERO);
     }
 }

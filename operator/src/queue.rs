@@ -301,8 +301,7 @@ mod tests {
         let load = Arc::new(Load::default());
         let queue = Queue::new(load.clone());
         let start = Instant::now();
-        load.answered(Duration::from_millis(10), start);
-        (0..100).for_each(|_| load.answered(Duration::from_secs(9), start));
+        (0..100).for_each(|_| load.failed(Duration::from_secs(9), start));
         (0..3).for_each(|key| queue.add(key, Lane::New));
         assert_eq!(queue.next().await, 0, "the first one begins");
         queue.add(10, Lane::Normal);

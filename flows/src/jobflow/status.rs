@@ -207,7 +207,9 @@ fn coalesced(world: &World, mut plan: Plan, after: &JobFlowStatus) -> Plan {
         && before.observed_generation == after.observed_generation
         // these are read off pods and Jobs that may go
         && before.outputs == after.outputs
-        && before.tries == after.tries;
+        && before.tries == after.tries
+        // a step that was refused has no Job to be read again
+        && failures(before) == failures(after);
     plan.is_progress = is_progress && plan.status.is_some();
     if plan.is_progress
         && let Some(left) = world.pace.wait(after.steps.len(), pace::STEPS)
@@ -216,6 +218,12 @@ fn coalesced(world: &World, mut plan: Plan, after: &JobFlowStatus) -> Plan {
         plan.requeue = Some(plan.requeue.map_or(left, |r| r.min(left)));
     }
     plan
+}
+
+/// Steps and items that failed.
+fn failures(status: &JobFlowStatus) -> usize {
+    let all = status.items.values().chain([&status.steps]);
+    all.map(|bytes| bytes.bytes().filter(|byte| *byte == byte::FAILED).count()).sum()
 }
 
 fn state_of(pass: &Pass<'_>, has_ended: bool) -> FlowState {

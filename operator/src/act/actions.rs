@@ -15,18 +15,17 @@ use crate::caches::Scope;
 /// Objects of one kind that are created at a time.
 pub(super) const AT_ONCE: usize = 16;
 
-/// Whether an action may be carried out.
-enum Go {
-    Now,
-    /// It was refused, or what comes before it was.
-    NotYet,
+/// What has come of an action.
+enum Came {
+    To(Result<(), ActError>),
+    /// It may not be carried out before this time is over.
     After(Duration),
 }
 
 impl Act {
-    /// Carries out the actions in order, creations of one kind that follow each other at once. A refused one is noted in `refused`
-    /// and the others go on; any other failure ends it. Gives when to come again for objects that may not be made yet, if
-    /// there are any.
+    /// Carries out the actions in order, creations of one kind that follow each other at once. A refused one is noted in `refused`;
+    /// what follows it waits for the decision that knows of it, which is to come at once, since it may say that something was
+    /// begun. Any other failure ends it. Gives when to come again for what may not be done yet, if there is anything.
     ///
     /// # Errors
     /// The first failure that is no refusal.
@@ -41,47 +40,32 @@ impl Act {
         refused.retain(actions, &[]);
         let (mut done, mut held, mut begin) = (Vec::new(), None, 0);
         for together in actions.chunk_by(Action::may_go_beside) {
-            let mut due = Vec::new();
-            for (index, action) in (begin..).zip(together) {
-                match self.may_go(action, refused) {
-                    Go::Now => due.push((index, action)),
-                    Go::NotYet => {}
-                    Go::After(wait) => held = Some(held.map_or(wait, |held: Duration| held.min(wait))),
-                }
-            }
+            let due = (begin..).zip(together).filter(|(_, action)| may_go(action, refused)).collect::<Vec<_>>();
             begin += together.len();
             let results = match due[..] {
-                [(index, Action::Finalizers(finalizers))] => vec![(index, self.finalizers(target, finalizers).await)],
+                [(index, Action::Finalizers(to))] => vec![(index, Came::To(self.finalizers(target, to).await))],
                 _ => self.children(target, due, &scope).await,
             };
-            for (index, result) in results {
-                match result {
-                    Ok(()) => done.push(index),
-                    Err(ActError::Refused { key, reason, message }) => {
+            let mut is_refused = false;
+            for (index, came) in results {
+                match came {
+                    Came::To(Ok(())) => done.push(index),
+                    Came::To(Err(ActError::Refused { key, reason, message })) => {
                         tracing::info!(%key, %message, "refused");
                         refused.add(&actions[index], reason, message, Instant::now());
+                        is_refused = true;
                     }
-                    Err(error) => return Err(error),
+                    Came::To(Err(error)) => return Err(error),
+                    Came::After(wait) => held = Some(held.map_or(wait, |held: Duration| held.min(wait))),
                 }
+            }
+            if is_refused && begin < actions.len() {
+                held = Some(Duration::ZERO);
+                break;
             }
         }
         refused.retain(actions, &done);
         Ok(held)
-    }
-
-    fn may_go(&self, action: &Action, refused: &Refused) -> Go {
-        if refused.is_pausing(action, Instant::now()) {
-            return Go::NotYet;
-        }
-        match action {
-            Action::Create(object) => {
-                let key = ObjectKey::of(object).unwrap_or_default();
-                self.throttle.admit(&key, Instant::now()).map_or_else(Go::After, |()| Go::Now)
-            }
-            // nothing that was refused may be left behind without its guard
-            Action::Finalizers(_) if !refused.is_empty() => Go::NotYet,
-            _ => Go::Now,
-        }
     }
 
     /// Writes other objects than the target, up to [`AT_ONCE`] of them at a time, and begins no further one after a failure.
@@ -90,17 +74,22 @@ impl Act {
         by: &Target,
         actions: Vec<(usize, &Action)>,
         scope: &impl Fn(&ObjectKey) -> Scope,
-    ) -> Vec<(usize, Result<(), ActError>)> {
+    ) -> Vec<(usize, Came)> {
         let failed = AtomicBool::new(false);
-        let write = async |(index, action)| {
+        let write = async |(index, action): (usize, &Action)| {
             if failed.load(Ordering::Relaxed) {
                 return None;
+            }
+            if let Action::Create(object) = action
+                && let Err(wait) = self.throttle.admit(&ObjectKey::of(object).unwrap_or_default(), Instant::now())
+            {
+                return Some((index, Came::After(wait)));
             }
             let result = self.child(by, action, scope).await;
             if matches!(&result, Err(error) if !matches!(error, ActError::Refused { .. })) {
                 failed.store(true, Ordering::Relaxed);
             }
-            Some((index, result))
+            Some((index, Came::To(result)))
         };
         let writes: Vec<_> = actions.into_iter().map(write).collect();
         stream::iter(writes).buffered(AT_ONCE).filter_map(future::ready).collect().await
@@ -117,4 +106,10 @@ impl Act {
             Action::Finalizers(_) => Ok(()),
         }
     }
+}
+
+/// Not what was refused just as it is, nor what would leave something refused behind without its guard.
+fn may_go(action: &Action, refused: &Refused) -> bool {
+    let is_guard = matches!(action, Action::Finalizers(_));
+    (refused.is_empty() || !is_guard) && !refused.is_pausing(action, Instant::now())
 }

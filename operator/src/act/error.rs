@@ -62,6 +62,14 @@ pub enum ActError {
 }
 
 impl ActError {
+    /// When the apiserver wants to be asked again, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Transient { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Reads the apiserver's answer to a write of `key`.
     pub fn of(key: &ObjectKey, error: kube::Error) -> Self {
         let key = key.clone();

@@ -307,8 +307,13 @@ impl Act {
     ) -> Result<kube::Result<T>, tokio::time::error::Elapsed> {
         let start = Instant::now();
         let result = tokio::time::timeout(LIMIT, request).await;
-        let now = Instant::now();
-        self.caches.queues().load().answered(now - start, now);
+        let (took, now, load) = (start.elapsed(), Instant::now(), self.caches.queues().load());
+        match &result {
+            Ok(Ok(_)) => load.answered(verb, &key.kind, took, now),
+            // the words of an admission webhook may have taken their time
+            Ok(Err(kube::Error::Api(status))) if status.code < 429 => {}
+            Ok(Err(_)) | Err(_) => load.failed(took, now),
+        }
         let code = match &result {
             Ok(Ok(_)) => 200,
             Ok(Err(kube::Error::Api(status))) => status.code,

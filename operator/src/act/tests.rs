@@ -85,7 +85,10 @@ async fn children_are_written_in_the_name_of_the_account_and_revisions_and_delet
     let delete = Action::Delete { gvk: Gvk::new("", "v1", "ConfigMap"), key, uid: "u1".into(), resource_version: None };
     let apply = Action::Apply { object: Box::new(config_map("a")) };
     let revision = Action::Create(Box::new(serde_json::from_value(revision).unwrap()));
-    rig.act(&[create("a"), apply, revision, delete]).await.unwrap();
+    let actions = [create("a"), apply, revision, delete];
+    assert_eq!(rig.act(&actions).await.unwrap(), Some(Duration::ZERO));
+    assert_eq!(rig.server.requests().len(), 1, "what follows a refusal waits for the decision that knows of it");
+    assert_eq!(rig.act(&actions).await.unwrap(), None);
     let users: Vec<String> = rig.server.asked().into_iter().map(|a| a.user).collect();
     let runner = "system:serviceaccount:ns:runner";
     assert_eq!(users, [runner, runner, "", ""]);

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use kube::{core::DynamicObject, runtime::watcher::Event};
 use serde_json::Value;
 use tokio::time::Instant;
-use tributary_blueprints::object::ObjectKey;
+use tributary_blueprints::object::{ObjectKey, field};
 use tributary_crds::{GROUP, names};
 
 use super::{
@@ -50,8 +50,11 @@ impl Caches {
     }
 
     fn changed(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &Arc<DynamicObject>, lane: Lane) {
-        if !old.is_some_and(|old| says_the_same(old, new)) {
-            self.wake(id, old.into_iter().chain([new]), lane);
+        if !old.is_some_and(|old| says_the_same(id, old, new)) {
+            // an edit is looked at in its turn
+            let is_edited = old.is_some_and(|old| old.metadata.generation != new.metadata.generation);
+            let own = if is_edited { Lane::Normal } else { own_lane(new) };
+            self.wake(id, old.into_iter().chain([new]), lane, own);
             self.wake_templates(id, old, Some(new));
         }
         self.queues.add(self.expectations().seen(&place(id, new), Some(new)), lane);
@@ -60,10 +63,9 @@ impl Caches {
     /// Takes in the answer to a write that `by` asked for at `since`. Where the cache cannot show it yet, decisions on `by` wait.
     pub fn wrote(&self, by: &Primary, scope: Scope, key: &ObjectKey, written: &DynamicObject, since: Instant) {
         let id = StoreId::new(&key.group, &key.kind, scope);
-        // of those the cache holds metadata only
-        let is_whole = scope != Scope::OfJobsMetadata;
-        let taken = if is_whole { self.with_store(&id, |s| s.written(written.clone(), since)) } else { None };
-        if let Some(Some((old, new))) = taken {
+        let object = scope.holds(written.metadata.labels.as_ref()).then(|| written.clone());
+        let taken = object.and_then(|object| self.with_store(&id, |store| store.written(object, since)).flatten());
+        if let Some((old, new)) = taken {
             return self.changed(&id, old.as_ref(), &new, Lane::Urgent);
         }
         let metadata = &written.metadata;
@@ -74,7 +76,7 @@ impl Caches {
     }
 
     fn gone(&self, id: &StoreId, object: &Arc<DynamicObject>) {
-        self.wake(id, [object], Lane::Urgent);
+        self.wake(id, [object], Lane::Urgent, Lane::Normal);
         self.wake_templates(id, Some(object), None);
         self.queues.add(self.expectations().deleted(&place(id, object), object), Lane::Urgent);
     }
@@ -94,13 +96,19 @@ impl Caches {
         }
     }
 
-    /// Wakes whom a change from or to these versions of an object concerns; those whom it belongs to in this lane.
-    fn wake<'a>(&self, id: &StoreId, objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>, lane: Lane) {
-        let (mut begun_it, mut others, mut own) = (HashSet::new(), HashSet::new(), Vec::new());
+    /// Wakes whom a change from or to these versions of an object concerns: those whom it belongs to in this lane, itself in its own.
+    fn wake<'a>(
+        &self,
+        id: &StoreId,
+        objects: impl IntoIterator<Item = &'a Arc<DynamicObject>>,
+        lane: Lane,
+        own_lane: Lane,
+    ) {
+        let (mut begun_it, mut others, mut own) = (HashSet::new(), HashSet::new(), HashSet::new());
         let inner = self.read();
         for object in objects {
             begun_it.extend(begun_by(object));
-            own.extend(itself(object).map(|primary| (primary, own_lane(object))));
+            own.extend(itself(object));
             others.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
             if let Some(watched) = inner.stores.get(id) {
                 others.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
@@ -109,9 +117,7 @@ impl Caches {
         drop(inner);
         self.queues.add(begun_it, lane);
         self.queues.add(others, Lane::Normal);
-        for (primary, lane) in own {
-            self.queues.add([primary], lane);
-        }
+        self.queues.add(own, own_lane);
     }
 
     /// Wakes the JobTemplates that a flow begins or ends to refer to, and every DaemonJob where a node changes.
@@ -143,8 +149,11 @@ pub(super) fn itself(object: &DynamicObject) -> Option<Primary> {
 /// When it is the turn of a primary that was edited, or of which nothing has been said yet: one that belongs to another has begun
 /// with that.
 pub(super) fn own_lane(object: &DynamicObject) -> Lane {
-    let is_new = object.data.get("status").is_none() && object.metadata.deletion_timestamp.is_none();
-    if is_new && begun_by(object).is_empty() { Lane::New } else { Lane::Normal }
+    let metadata = &object.metadata;
+    let is_guarded = metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::FINALIZER);
+    let is_new = object.data.get("status").is_none() && metadata.deletion_timestamp.is_none() && !is_guarded;
+    let is_ours = field(object, &["spec", "managedBy"]).is_none_or(|by| by == names::MANAGER);
+    if is_new && is_ours && begun_by(object).is_empty() { Lane::New } else { Lane::Normal }
 }
 
 /// The primaries that an object belongs to: its owners, and those of its labels.
@@ -166,9 +175,10 @@ fn begun_by(object: &DynamicObject) -> Vec<Primary> {
 
 /// Whether decisions see the same in both. Nodes, pods and Jobs change all the time in ways that are of no interest here, and a pass
 /// over a large flow is dear.
-fn says_the_same(old: &DynamicObject, new: &DynamicObject) -> bool {
-    let ((before, old), (after, new)) = ((&old.metadata, old), (&new.metadata, new));
-    let kind = new.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
+fn says_the_same(id: &StoreId, old: &DynamicObject, new: &DynamicObject) -> bool {
+    let (before, after) = (&old.metadata, &new.metadata);
+    // of a component all may be read: by its rules, and its finalizers are told
+    let is_component = after.labels.as_ref().is_some_and(|labels| labels.contains_key(names::PIPELINE));
     // its version and its finalizers count where it is decided about
     itself(new).is_none()
         && before.uid == after.uid
@@ -176,9 +186,13 @@ fn says_the_same(old: &DynamicObject, new: &DynamicObject) -> bool {
         && before.annotations == after.annotations
         && before.owner_references == after.owner_references
         && before.deletion_timestamp == after.deletion_timestamp
-        && match kind {
-            "Pod" => POD_STATUS.iter().all(|name| status(old, name) == status(new, name)) && unmet(old).eq(unmet(new)),
-            "Job" if is_of_flow(new) => {
+        && (before.finalizers == after.finalizers || !is_component)
+        && match (id.group.as_str(), id.kind.as_str()) {
+            _ if is_component => old.data == new.data,
+            ("", "Pod") => {
+                POD_STATUS.iter().all(|name| status(old, name) == status(new, name)) && unmet(old).eq(unmet(new))
+            }
+            ("batch", "Job") if is_of_flow(new) => {
                 JOB_STATUS.iter().all(|name| status(old, name) == status(new, name))
                     && old.data.get("spec") == new.data.get("spec")
             }

@@ -1,7 +1,9 @@
 //! What identifies objects and stores.
 
+use std::collections::BTreeMap;
+
 use tributary_blueprints::object::{Gvk, ObjectKey};
-use tributary_crds::{GROUP, VERSION};
+use tributary_crds::{GROUP, VERSION, names};
 
 /// The kinds that decisions are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +94,21 @@ pub enum Scope {
     SparkDrivers,
     /// Those that carry the label of a Pipeline.
     OfPipelines,
+}
+
+impl Scope {
+    /// Whether objects with these labels are watched, and as a whole.
+    pub(super) fn holds(self, labels: Option<&BTreeMap<String, String>>) -> bool {
+        let has = |label| labels.is_some_and(|labels| labels.contains_key(label));
+        match self {
+            Self::All => true,
+            Self::OfJobs => has(names::JOB),
+            Self::OfFlows => has(names::FLOW),
+            Self::OfDaemonJobs => has(names::DAEMON_JOB),
+            Self::OfPipelines => has(names::PIPELINE),
+            Self::OfJobsMetadata | Self::SparkDrivers => false,
+        }
+    }
 }
 
 /// One store.

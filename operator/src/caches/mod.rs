@@ -1,5 +1,5 @@
-//! Everything the operator knows of the cluster: one store a kind, kept by a watch. `observe` reads here and nowhere
-//! else.
+//! Everything the operator knows of the cluster: one store a kind, kept by a watch and by the answers to its own writes. `observe`
+//! reads here and nowhere else.
 //!
 //! A decision's *primary* is the object it is about. An event wakes the primaries that it concerns: the object itself,
 //! its owners, the Pipeline or job that its labels name, and whoever looked it up when last deciding.

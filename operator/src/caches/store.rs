@@ -1,4 +1,4 @@
-//! The objects of one kind, as a watch delivered them, and the indexes over them.
+//! The objects of one kind, as a watch and the answers to our own writes delivered them, and the indexes over them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -181,7 +181,11 @@ impl Store {
     pub fn deleted(&mut self, object: &DynamicObject) -> Option<Arc<DynamicObject>> {
         self.newest = self.newest.max(version_of(object).unwrap_or_default());
         let name = name_of(object);
-        let is_it = self.objects.get(&name).is_some_and(|known| known.metadata.uid == object.metadata.uid);
+        // one that has merely left what is watched, and has come back by a write, is known in a later version
+        let is_it = |known: &Arc<DynamicObject>| {
+            known.metadata.uid == object.metadata.uid && version_of(known) <= version_of(object)
+        };
+        let is_it = self.objects.get(&name).is_some_and(is_it);
         if is_it { self.remove(&name) } else { None }
     }
 

@@ -1,10 +1,7 @@
 //! Statuses of mere progress: written while further decisions are made without them, so that no step of a large flow waits for the
 //! apiserver to store what is said of the others.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -12,7 +9,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tributary_blueprints::plan::Event;
 
 use super::Context;
-use crate::{act::Target, queue::Lane};
+use crate::{
+    act::{ActError, Target},
+    queue::Lane,
+};
 
 /// The writes that are under way beside the passes of a controller.
 #[derive(Debug, Default)]
@@ -21,10 +21,13 @@ pub struct Background {
     at_once: CancellationToken,
 }
 
+/// How a write went, when it is over.
+type Ended = Arc<OnceLock<Result<(), ActError>>>;
+
 /// One of them.
 #[derive(Debug)]
 pub struct Late {
-    is_over: Arc<AtomicBool>,
+    ended: Ended,
     task: JoinHandle<()>,
 }
 
@@ -36,20 +39,21 @@ impl Background {
 
     /// Writes the status and sends the events, then wakes the object: what has changed meanwhile is still to be said.
     pub fn write(&self, context: &Context, mut target: Target, status: Value, events: Vec<Event>) -> Late {
-        let is_over = Arc::<AtomicBool>::default();
-        let (act, tell) = (context.act.clone(), is_over.clone());
+        let ended = Ended::default();
+        let (act, tell) = (context.act.clone(), ended.clone());
         let queue = context.caches.queues().of(target.primary.kind);
         let write = async move {
-            match act.status(&mut target, &status).await {
-                Ok(()) => act.events.send(&target, &events),
-                Err(error) => tracing::debug!(primary = %target.primary.key(), %error, "progress is told later"),
+            let result = act.status(&mut target, &status).await;
+            if result.is_ok() {
+                act.events.send(&target, &events);
             }
-            tell.store(true, Ordering::Release);
+            // nobody else sets it
+            let _ = tell.set(result);
             queue.add(target.primary, Lane::Normal);
         };
         let at_once = self.at_once.clone();
         let task = self.tasks.spawn(async move { at_once.run_until_cancelled(write).await.unwrap_or_default() });
-        Late { is_over, task }
+        Late { ended, task }
     }
 
     /// Waits for all of them.
@@ -60,9 +64,9 @@ impl Background {
 }
 
 impl Late {
-    /// Whether it is under way.
-    pub fn is_under_way(&self) -> bool {
-        !self.is_over.load(Ordering::Acquire)
+    /// How it went; nothing while it is under way.
+    pub fn ended(&self) -> Option<&Result<(), ActError>> {
+        self.ended.get()
     }
 
     /// Waits for its end.

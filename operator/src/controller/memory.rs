@@ -7,9 +7,13 @@ use std::{
 };
 
 use rand::RngExt;
+use tokio::time::Instant;
 
 use super::late::{Background, Late};
-use crate::{act::Refused, caches::Primary};
+use crate::{
+    act::{ActError, Refused},
+    caches::Primary,
+};
 
 /// The pause after the first failure; it doubles with each one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,19 +29,46 @@ pub struct Memory {
     pub refused: Refused,
     /// A status of it that is on its way.
     pub late: Option<Late>,
+    /// How often in a row one could not be written, and when it may be tried again.
+    late_failures: u32,
+    late_again: Option<Instant>,
 }
 
 impl Memory {
     /// Counts a failure; gives the pause after it.
     pub fn back_off(&mut self) -> Duration {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
         self.failures += 1;
-        pause.mul_f64(rand::rng().random_range(0.75..=1.0))
+        pause_after(self.failures - 1)
+    }
+
+    /// Forgets a status that has ended. After one that failed, the next has to wait.
+    pub fn end_late(&mut self, primary: &Primary, now: Instant) {
+        let Some(late) = self.late.take_if(|late| late.ended().is_some()) else { return };
+        match late.ended() {
+            Some(Err(ActError::Conflict { .. })) | None => {}
+            Some(Ok(())) => (self.late_failures, self.late_again) = (0, None),
+            Some(Err(error)) => {
+                tracing::warn!(primary = %primary.key(), %error, "progress is told later");
+                let pause = pause_after(self.late_failures).max(error.retry_after().unwrap_or_default());
+                self.late_failures += 1;
+                self.late_again = Some(now + pause);
+            }
+        }
+    }
+
+    /// How long mere progress has to wait after it could not be written.
+    pub fn late_pause(&self, now: Instant) -> Option<Duration> {
+        self.late_again?.checked_duration_since(now).filter(|pause| !pause.is_zero())
     }
 
     fn is_blank(&self) -> bool {
-        self.failures == 0 && self.refused.is_empty() && self.late.is_none()
+        self.failures == 0 && self.refused.is_empty() && self.late.is_none() && self.late_again.is_none()
     }
+}
+
+fn pause_after(failures: u32) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+    pause.mul_f64(rand::rng().random_range(0.75..=1.0))
 }
 
 /// What is remembered of all objects, and what is under way beside the passes over them.

@@ -96,6 +96,9 @@ pub trait Controller: Send + Sync + 'static {
         effect: Self::Effect,
     ) -> impl Future<Output = Result<(), ActError>> + Send;
 
+    /// The status that was decided on is written, or its write has begun.
+    fn told(&self, _world: &Self::World) {}
+
     /// Which store shows the object.
     fn scope(&self, _key: &ObjectKey) -> Scope {
         Scope::All
@@ -168,10 +171,7 @@ async fn pass<C: Controller>(
             } else {
                 tracing::warn!(primary = %primary.key(), %error, "trying again");
             }
-            let asked = match &error {
-                ActError::Transient { retry_after, .. } => retry_after.unwrap_or_default(),
-                _ => Duration::ZERO,
-            };
+            let asked = error.retry_after().unwrap_or_default();
             (if conflict { "conflict" } else { "error" }, Some(memory.back_off().max(asked)))
         }
         Err(_) => {
@@ -198,12 +198,12 @@ async fn reconcile<C: Controller>(
     primary: &Primary,
 ) -> Result<Outcome, ActError> {
     let Context { caches, act, .. } = context;
+    // before it is looked what the caches show: they show it then, or it is awaited
+    memory.end_late(primary, Instant::now());
     if let Some((_, key)) = caches.unseen(primary) {
         tracing::trace!(primary = %primary.key(), %key, "the cache does not show a write yet");
         return Ok(Outcome::NotYet);
     }
-    // before the caches are read: they show it then
-    memory.late.take_if(|late| !late.is_under_way());
     let mut world = match caches.observe(primary, |view| controller.observe(primary, view)) {
         Observed::World(world) => world,
         Observed::Gone => {
@@ -248,50 +248,66 @@ async fn reconcile<C: Controller>(
     let held = act.actions(&mut target, &plan.actions, scope, &mut memory.refused).await?;
     let refusals = memory.refused.list();
     let known = controller.refusals(&mut world);
-    if known[of_kinds..] != refusals {
+    // one that is no longer refused is no reason: what was decided with it has been carried out
+    if refusals.iter().any(|refusal| !known[of_kinds..].contains(refusal)) {
         known.truncate(of_kinds);
         known.extend(refusals);
         // what was just refused belongs into this status already
         plan = evaluate(controller, &world, primary)?.plan;
     }
-    if !tell(context, background, memory, target, &mut plan).await? {
-        return Ok(Outcome::Decided(Some(Duration::ZERO)));
+    let telling = plan.status.is_some();
+    match tell(context, background, memory, target, &mut plan).await? {
+        Told::Now if telling => controller.told(&world),
+        Told::Now | Told::Later => {}
+        Told::Again => return Ok(Outcome::Decided(Some(Duration::ZERO))),
     }
     let again = memory.refused.next(Instant::now());
     Ok(Outcome::Decided([plan.requeue, again, held].into_iter().flatten().min()))
 }
 
-/// Writes the status and sends the events; mere progress in the background, one status at a time. Gives whether that was in order:
-/// not where another is under way that this one must follow.
+enum Told {
+    /// It is written, or its write has begun.
+    Now,
+    /// Another one is under way, which wakes the object when it is done, or progress has to wait.
+    Later,
+    /// After another one that was under way, which has changed the object.
+    Again,
+}
+
+/// Writes the status and sends the events; mere progress in the background, one status at a time.
 async fn tell(
     context: &Context,
     background: &Background,
     memory: &mut Memory,
     mut target: Target,
     plan: &mut Plan,
-) -> Result<bool, ActError> {
+) -> Result<Told, ActError> {
     let status = plan.status.take();
-    match memory.late.take() {
-        Some(late) if status.is_some() && !plan.is_progress => {
+    match (status, memory.late.take()) {
+        (Some(_), Some(late)) if !plan.is_progress => {
             late.end().await;
-            return Ok(false);
+            return Ok(Told::Again);
         }
-        // it wakes the object when it is done
-        Some(late) => memory.late = Some(late),
-        None => match status {
-            Some(status) if plan.is_progress => {
-                let events = std::mem::take(&mut plan.events);
-                memory.late = Some(background.write(context, target, status, events));
+        (_, Some(late)) => {
+            memory.late = Some(late);
+            return Ok(Told::Later);
+        }
+        (Some(status), None) if plan.is_progress => {
+            if let Some(pause) = memory.late_pause(Instant::now()) {
+                plan.requeue = Some(plan.requeue.map_or(pause, |requeue| requeue.min(pause)));
+                return Ok(Told::Later);
             }
-            status => {
-                if let Some(status) = status {
-                    context.act.status(&mut target, &status).await?;
-                }
-                context.act.events.send(&target, &plan.events);
+            let events = std::mem::take(&mut plan.events);
+            memory.late = Some(background.write(context, target, status, events));
+        }
+        (status, None) => {
+            if let Some(status) = status {
+                context.act.status(&mut target, &status).await?;
             }
-        },
+            context.act.events.send(&target, &plan.events);
+        }
     }
-    Ok(true)
+    Ok(Told::Now)
 }
 
 /// Whether a plan writes its own object in a way that others build on.

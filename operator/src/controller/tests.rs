@@ -206,6 +206,9 @@ async fn progress_that_could_not_be_written_is_written_again() {
     let queue = rig.context.caches.queues().of(PrimaryKind::Pipeline);
     rig.pass().await;
     queue.next().await;
+    queue.done(&rig.primary, rig.pass().await);
+    assert_eq!(rig.server.requests(), [STATUS], "not at once");
+    queue.next().await;
     rig.pass().await;
     rig.memories.background.end().await;
     assert_eq!(rig.server.requests(), [STATUS, STATUS]);

@@ -16,7 +16,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// The whole status, where it differs from the one in the World; written after the actions.
     pub status: Option<Value>,
-    /// The status tells mere progress: decisions made without it are the same, so that they need not wait for its write.
+    /// The status tells mere progress, which is read again off the children: decisions need not wait for its write.
     pub is_progress: bool,
     /// Events about the object.
     pub events: Vec<Event>,

@@ -57,7 +57,7 @@ pub struct Act {
 }
 
 impl Act {
-    /// Writes with `client`; what it writes, `caches` await.
+    /// Writes with `client`; `caches` take in what it writes.
     pub fn new(client: Client, caches: Arc<Caches>, metrics: Arc<Metrics>, events: Events) -> Self {
         Self { client, caches, metrics, throttle: Throttle::default(), events }
     }

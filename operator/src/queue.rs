@@ -83,7 +83,7 @@ impl<K> Queue<K> {
 }
 
 impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
-    /// Makes `key` due now. One that waits already may become urgent, and does not cease to be.
+    /// Makes `key` due now. One that waits already may move to a lane before its own, never to one after it.
     pub fn add(&self, key: K, lane: Lane) {
         if self.lock().mark(key, lane) {
             self.wake.notify_one();

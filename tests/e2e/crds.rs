@@ -1,7 +1,7 @@
 //! The types' rules, as the apiserver enforces them.
 
 use serde_json::{Value, json};
-use tributary_tests::{Namespace, kubectl, kubectl::run, until};
+use tributary_tests::{JOB_TEMPLATES, Namespace, kubectl, kubectl::run, until};
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "tributary.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
@@ -131,6 +131,7 @@ fn bad() -> Vec<(Value, &'static str)> {
 
 #[tokio::test]
 async fn good_objects_are_taken_and_bad_ones_refused_with_a_reason() -> anyhow::Result<()> {
+    let _templates = JOB_TEMPLATES.lock().await;
     let ns = Namespace::bare("crds").await?;
     let dry = |object: Value| {
         let name = ns.name.clone();
@@ -175,6 +176,7 @@ async fn immutable_fields_stay() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn kinds_have_their_short_names_and_categories() -> anyhow::Result<()> {
+    let _templates = JOB_TEMPLATES.lock().await;
     let ns = Namespace::bare("names").await?;
     until("every kind to be served", || async {
         let listed = kubectl(&["api-resources", "--api-group=tributary.dev", "--no-headers", "--cached=false"]).await?;

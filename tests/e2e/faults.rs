@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use aws_sdk_s3::Client;
 use serde_json::{Value, json};
 use tributary_tests::job::{pipeline, sigkill, signal, text, upload};
-use tributary_tests::{Namespace, kubectl, operator, reference, s3, until};
+use tributary_tests::{JOB_TEMPLATES, Namespace, kubectl, operator, reference, root, s3, until};
 
 /// A running wordcount that has finished some map tasks, but not all; its workers stand still until [`MidJob::go_on`].
 struct MidJob {
@@ -170,17 +170,10 @@ async fn an_operator_without_its_crds_waits() -> anyhow::Result<()> {
     let forget = ["delete", "--ignore-not-found", "crd/odds.late.example.com", "clusterrole/tributary-odds"];
     kubectl::kubectl(&forget).await?;
     let before = restarts().await?;
+    let templates = JOB_TEMPLATES.lock().await;
     ns.kubectl(&["delete", "crd", "jobtemplates.tributary.dev"]).await?;
-    let applied = ns
-        .kubectl(&[
-            "apply",
-            "--server-side",
-            "--force-conflicts",
-            "-f",
-            tributary_tests::root().join("crds/manifests").to_str().context("path")?,
-        ])
-        .await;
-    assert!(applied.is_ok(), "{applied:?}");
+    kubectl::install_types(&root().join("crds/manifests")).await?;
+    drop(templates);
     ns.apply(&json!({
         "apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "late"},
         "spec": {"blueprint": {"components": [{"name": "odd", "template": {"apiVersion": "late.example.com/v1", "kind": "Odd", "spec": {}}}]}},

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use tributary_tests::{Namespace, kubectl, until};
+use tributary_tests::{JOB_TEMPLATES, Namespace, kubectl, until};
 
 fn pod(script: &str) -> Value {
     json!({"template": {"spec": {"containers": [
@@ -163,6 +163,7 @@ async fn a_failing_step_shows_its_last_words_and_other_branches_go_on() -> anyho
 
 #[tokio::test]
 async fn a_missing_template_is_waited_for_and_knows_its_users() -> anyhow::Result<()> {
+    let _templates = JOB_TEMPLATES.lock().await;
     let ns = Namespace::new("templates").await?;
     let spec = json!({"flows": [{"name": "a", "jobTemplateRef": "later"}]});
     ns.apply(&flow("one", spec.clone())).await?;

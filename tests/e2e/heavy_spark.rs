@@ -1,7 +1,6 @@
 //! Spark for real: `cargo xtask test e2e heavy_spark` makes an image of PyPI's pyspark and a JDK, and Spark's own driver
 //! and executors run on the cluster. It fetches 434 MB, hence only by name.
 
-use anyhow::Context;
 use serde_json::json;
 use tributary_tests::standin::spark_submit;
 use tributary_tests::{Namespace, env, kubectl, root};
@@ -9,9 +8,7 @@ use tributary_tests::{Namespace, env, kubectl, root};
 #[tokio::test]
 async fn an_application_of_a_pipeline_is_submitted_and_counts() -> anyhow::Result<()> {
     let ns = Namespace::new("spark").await?;
-    let crds = root().join("tests/crds");
-    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds.to_str().context("path")?]).await?;
-    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await?;
+    kubectl::install_types(&root().join("tests/crds")).await?;
     ns.kubectl(&["create", "serviceaccount", "spark"]).await?;
     let account = format!("--serviceaccount={}:spark", ns.name);
     ns.kubectl(&["create", "rolebinding", "spark", "--clusterrole=edit", &account]).await?;

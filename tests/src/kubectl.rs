@@ -1,6 +1,6 @@
 //! kubectl, as a user types it.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -49,7 +49,15 @@ pub async fn kubectl(args: &[&str]) -> anyhow::Result<String> {
     Ok(out.stdout)
 }
 
-/// The same with `-o json`, parsed.
+/// Applies the CustomResourceDefinitions of a file or folder and waits until they are served. Other tests may install and
+/// remove theirs meanwhile.
+pub async fn install_types(path: &Path) -> anyhow::Result<()> {
+    let path = path.to_str().context("path")?;
+    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", path]).await?;
+    kubectl(&["wait", "--for=condition=Established", "-f", path, "--timeout=60s"]).await.map(drop)
+}
+
+/// What kubectl prints with `-o json`, parsed.
 pub async fn json(args: &[&str]) -> anyhow::Result<Value> {
     let mut all = args.to_vec();
     all.extend(["-o", "json"]);

@@ -21,6 +21,11 @@ pub use wait::{DEADLINE, until};
 
 use std::path::PathBuf;
 
+use tokio::sync::Mutex;
+
+/// Held by whoever has JobTemplates and by whoever removes their type, and they with it, from the cluster.
+pub static JOB_TEMPLATES: Mutex<()> = Mutex::const_new(());
+
 /// The project's top directory.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -32,9 +32,7 @@ impl Namespace {
 
     /// A new one, with the types installed but perhaps no operator, which leaves it alone where there is one.
     pub async fn bare(prefix: &str) -> anyhow::Result<Self> {
-        let types = root().join("crds/manifests");
-        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", types.to_str().context("path")?]).await?;
-        kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await?;
+        kubectl::install_types(&root().join("crds/manifests")).await?;
         Self::create(prefix, json!({"tributary.dev/admission": "off"})).await
     }
 

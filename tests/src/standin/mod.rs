@@ -18,10 +18,8 @@ use crate::{kubectl, root};
 
 /// Installs the types of the other operators.
 pub async fn install() -> anyhow::Result<()> {
-    let crds = root().join("tests/crds");
-    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds.to_str().context("path")?]).await?;
-    strimzi::install().await?;
-    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.map(drop)
+    kubectl::install_types(&root().join("tests/crds")).await?;
+    strimzi::install().await
 }
 
 /// The kind in one namespace, by KUBECONFIG.

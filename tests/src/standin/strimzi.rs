@@ -1,5 +1,7 @@
 //! Strimzi's topic operator: unidirectional, with its finalizer, and `Ready` with a reason.
 
+use std::path::Path;
+
 use anyhow::Context;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -15,11 +17,7 @@ const FINALIZER: &str = "strimzi.io/topic-operator";
 
 /// Installs Strimzi's type, as its own generator wrote it.
 pub async fn install() -> anyhow::Result<()> {
-    let crd = env("TRIBUTARY_STRIMZI_CRD")?;
-    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crd]).await?;
-    kubectl(&["wait", "--for=condition=Established", "crd/kafkatopics.kafka.strimzi.io", "--timeout=60s"])
-        .await
-        .map(drop)
+    kubectl::install_types(Path::new(&env("TRIBUTARY_STRIMZI_CRD")?)).await
 }
 
 /// Runs it in a namespace.

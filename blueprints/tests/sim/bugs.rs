@@ -8,7 +8,7 @@ use tributary_blueprints::plan::{Action, Plan};
 use tributary_blueprints::world::World;
 
 use super::apiserver::State;
-use super::{leaves_nothing, life, reaches_its_end, respects_others};
+use super::{leaves_nothing, life, lost, reaches_its_end, respects_others};
 
 /// A defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Bug {
     NoFinalizer,
     /// Does not wait for a deleted child to be gone before the Pipeline goes.
     LetGoEarly,
+    /// Does not look for what it has created without an answer.
+    NeverLook,
 }
 
 pub fn in_world(bug: Option<Bug>, mut world: World) -> World {
@@ -95,7 +97,7 @@ fn is_caught(bug: Bug, check: fn(u64, Option<Bug>)) -> bool {
 #[test]
 fn planted_defects_are_found() {
     type Story = fn(u64, Option<Bug>);
-    let planted: [(Bug, Story); 9] = [
+    let planted: [(Bug, Story); 10] = [
         (Bug::DropUid, reaches_its_end),
         (Bug::ForgetLatch, reaches_its_end),
         (Bug::ForgetTries, reaches_its_end),
@@ -105,6 +107,7 @@ fn planted_defects_are_found() {
         (Bug::RunUnkept, life::lives),
         (Bug::NoFinalizer, leaves_nothing),
         (Bug::LetGoEarly, leaves_nothing),
+        (Bug::NeverLook, lost::leaves_no_topic),
     ];
     let missed: Vec<Bug> =
         planted.into_iter().filter(|(bug, check)| !is_caught(*bug, *check)).map(|(b, _)| b).collect();

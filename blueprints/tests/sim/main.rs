@@ -9,6 +9,7 @@ mod bugs;
 mod cases;
 mod edits;
 mod life;
+mod lost;
 mod revisions;
 mod rng;
 mod scenario;

@@ -34,13 +34,16 @@ pub struct Cluster {
     floor: BTreeMap<String, usize>,
     /// When the operator wrote an object last: it has read the answer, whatever the caches show of the others.
     own: BTreeMap<ObjectKey, usize>,
+    /// Creations whose answer was lost: it looks for them before it decides again.
+    unanswered: BTreeSet<ObjectKey>,
 }
 
 impl Cluster {
     pub fn new(server: Apiserver, fate: Fate) -> Self {
         let history = vec![server.state.clone()];
         let (good, position, floor) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-        Self { server, fate, history, good, position, bug: None, floor, own: BTreeMap::new() }
+        let (own, unanswered) = (BTreeMap::new(), BTreeSet::new());
+        Self { server, fate, history, good, position, bug: None, floor, own, unanswered }
     }
 
     /// Time passes: children of all kinds make a step with some probability.
@@ -79,6 +82,7 @@ impl Cluster {
         let newest = self.history.len() - 1;
         self.position = self.kinds().map(|k| (k, newest)).collect();
         self.own.clear();
+        self.unanswered.clear();
     }
 
     fn kinds(&self) -> impl Iterator<Item = String> + use<> {
@@ -94,6 +98,9 @@ impl Cluster {
             let at = if lag { from + rng.below((newest - from) as u32 + 1) as usize } else { newest };
             self.position.insert(kind, at);
         }
+        let unanswered = std::mem::take(&mut self.unanswered);
+        let found = unanswered.into_iter().filter(|key| self.history[newest].objects.contains_key(key));
+        self.own.extend(found.map(|key| (key, newest)));
         let pipeline = self.history[self.position["Pipeline"]].pipeline.as_deref()?.clone();
         let referred = pipeline.spec.blueprint_ref.is_some();
         let blueprint = self.history[self.position["Blueprint"]].blueprint.as_deref().filter(|_| referred).cloned();
@@ -142,8 +149,7 @@ impl Cluster {
         World { children, ..world }
     }
 
-    /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost, so that nobody waits for it. Of those
-    /// under way beside it some are made.
+    /// Carries out a plan up to its `cut`th write; of the one at the cut the answer is lost. Of those under way beside it some are made.
     pub fn carry_out(&mut self, world: &World, plan: &Plan, cut: usize) {
         let mut seen = world.pipeline.metadata.clone();
         let actions = bugs::in_actions(self.bug, &plan.actions, &self.server.state);
@@ -154,7 +160,15 @@ impl Cluster {
             self.history.push(self.server.state.clone());
             if i == cut {
                 let beside = actions[i..].iter().skip(1).take_while(|other| action.may_go_beside(other));
-                beside.step_by(2).for_each(|other| _ = self.server.act(other, &seen));
+                let beside: Vec<_> = beside.step_by(2).collect();
+                beside.iter().for_each(|other| _ = self.server.act(other, &seen));
+                if self.bug != Some(Bug::NeverLook) {
+                    let made = beside.into_iter().chain([action]).filter_map(|action| match action {
+                        Action::Create(object) => ObjectKey::of(object),
+                        _ => None,
+                    });
+                    self.unanswered.extend(made);
+                }
                 return self.history.push(self.server.state.clone());
             }
             if matches!(action, Action::Finalizers(_)) {

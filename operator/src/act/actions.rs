@@ -9,11 +9,13 @@ use futures::{StreamExt, future, stream};
 use tokio::time::Instant;
 use tributary_blueprints::{object::ObjectKey, plan::Action};
 
-use super::{Act, ActError, Refused, Target};
+use super::{Act, ActError, Refused, Target, Unanswered};
 use crate::caches::Scope;
 
 /// Objects of one kind that are created at a time.
 pub(super) const AT_ONCE: usize = 16;
+/// When to ask again for an object whose creation nobody has answered.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What has come of an action.
 enum Came {
@@ -25,7 +27,8 @@ enum Came {
 impl Act {
     /// Carries out the actions in order, creations of one kind that follow each other at once. A refused one is noted in `refused`;
     /// what follows it waits for the decision that knows of it, which is to come at once, since it may say that something was
-    /// begun. Any other failure ends it. Gives when to come again for what may not be done yet, if there is anything.
+    /// begun. Any other failure ends it. A creation is in `unanswered` until its answer is here, even if this is dropped meanwhile;
+    /// no guard is taken away before. Gives when to come again for what may not be done yet, if there is anything.
     ///
     /// # Errors
     /// The first failure that is no refusal.
@@ -35,6 +38,7 @@ impl Act {
         actions: &[Action],
         scope: impl Fn(&ObjectKey) -> Scope,
         refused: &mut Refused,
+        unanswered: &Unanswered,
     ) -> Result<Option<Duration>, ActError> {
         // what nobody wants any more is no reason to hold anything back
         refused.retain(actions, &[]);
@@ -43,8 +47,11 @@ impl Act {
             let due = (begin..).zip(together).filter(|(_, action)| may_go(action, refused)).collect::<Vec<_>>();
             begin += together.len();
             let results = match due[..] {
-                [(index, Action::Finalizers(to))] => vec![(index, Came::To(self.finalizers(target, to).await))],
-                _ => self.children(target, due, &scope).await,
+                [(index, Action::Finalizers(to))] => match unanswered.pause(Instant::now()) {
+                    None => vec![(index, Came::To(self.finalizers(target, to).await))],
+                    Some(wait) => vec![(index, Came::After(wait.min(LOOK_AGAIN)))],
+                },
+                _ => self.children(target, due, &scope, unanswered).await,
             };
             let mut is_refused = false;
             for (index, came) in results {
@@ -74,6 +81,7 @@ impl Act {
         by: &Target,
         actions: Vec<(usize, &Action)>,
         scope: &impl Fn(&ObjectKey) -> Scope,
+        unanswered: &Unanswered,
     ) -> Vec<(usize, Came)> {
         let failed = AtomicBool::new(false);
         let write = async |(index, action): (usize, &Action)| {
@@ -85,7 +93,9 @@ impl Act {
             {
                 return Some((index, Came::After(wait)));
             }
+            unanswered.begin(action, Instant::now());
             let result = self.child(by, action, scope).await;
+            unanswered.ended(action, &result);
             if matches!(&result, Err(error) if !matches!(error, ActError::Refused { .. })) {
                 failed.store(true, Ordering::Relaxed);
             }

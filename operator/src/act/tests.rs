@@ -18,6 +18,7 @@ struct Rig {
     act: Act,
     target: Target,
     refused: Refused,
+    unanswered: Unanswered,
 }
 
 impl Rig {
@@ -33,11 +34,11 @@ impl Rig {
         let act = Act::new(client, caches.clone(), Metrics::new(), events);
         let primary = Primary { kind: PrimaryKind::Pipeline, namespace: "ns".into(), name: "p".into() };
         let target = Target { primary, uid: "u".into(), resource_version: "7".into(), account: None };
-        Self { server, caches, act, target, refused: Refused::default() }
+        Self { server, caches, act, target, refused: Refused::default(), unanswered: Unanswered::default() }
     }
 
     async fn act(&mut self, actions: &[Action]) -> Result<Option<Duration>, ActError> {
-        self.act.actions(&mut self.target, actions, |_| Scope::All, &mut self.refused).await
+        self.act.actions(&mut self.target, actions, |_| Scope::All, &mut self.refused, &self.unanswered).await
     }
 }
 
@@ -115,7 +116,7 @@ async fn a_strangers_object_is_told_where_the_cache_would_never_show_it() {
     rig.server.on(&format!("POST {CONFIG_MAPS}"), 409, failure(409, "AlreadyExists", "it is there"));
     rig.server.on(&format!("GET {CONFIG_MAPS}/a"), 200, foreign);
     let (act, refused) = (&rig.act, &mut rig.refused);
-    act.actions(&mut rig.target, &[create("a")], |_| Scope::OfJobsMetadata, refused).await.unwrap();
+    act.actions(&mut rig.target, &[create("a")], |_| Scope::OfJobsMetadata, refused, &rig.unanswered).await.unwrap();
     assert_eq!(refused.list()[0].reason, Reason::NameTaken);
 }
 
@@ -243,4 +244,37 @@ async fn a_finalizer_that_an_apply_does_not_take_away_is_taken_away_all_the_same
     let asked = rig.server.asked();
     assert_eq!((asked.len(), &asked[1].body["metadata"]["resourceVersion"]), (2, &json!("8")));
     assert!(!asked[1].query.contains("force"));
+}
+
+#[tokio::test]
+async fn a_creation_that_nobody_answered_is_looked_for_and_holds_the_finalizer_until_it_must_be_over() {
+    let mut rig = Rig::new().await;
+    let pipeline = "PATCH /apis/tributary.dev/v1alpha1/namespaces/ns/pipelines/p";
+    let (at_a, at_b) = (format!("GET {CONFIG_MAPS}/a"), format!("GET {CONFIG_MAPS}/b"));
+    for _ in 0..2 {
+        rig.server.on(&format!("POST {CONFIG_MAPS}"), 504, failure(504, "Timeout", "etcdserver: request timed out"));
+    }
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 403, failure(403, "Forbidden", "exceeded quota"));
+    rig.server.on(&at_a, 200, made("a", "u1", "10"));
+    rig.server.on(&at_b, 404, failure(404, "NotFound", "not here"));
+    rig.server.on(pipeline, 200, json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p", "uid": "u", "resourceVersion": "8"}}));
+    rig.caches.want(crate::caches::StoreId::new("", "ConfigMap", Scope::All));
+    assert!(rig.act(&[create("a"), create("b")]).await.is_err());
+    let look = async |rig: &Rig| rig.act.look(&rig.target.primary, &rig.unanswered, |_| Scope::All).await.unwrap();
+    look(&rig).await;
+    // the one that is there is awaited by the next decision, the other may yet come
+    assert_eq!(rig.caches.unseen(&rig.target.primary).map(|(_, key)| key.name), Some("a".into()));
+    let go = Action::Finalizers(Vec::new());
+    assert!(rig.act(std::slice::from_ref(&go)).await.unwrap().is_some());
+    assert!(!rig.server.requests().iter().any(|request| request == pipeline));
+    tokio::time::pause();
+    tokio::time::advance(LIMIT).await;
+    tokio::time::resume();
+    look(&rig).await;
+    assert!(rig.unanswered.is_empty());
+    assert_eq!(rig.act(&[go]).await.unwrap(), None);
+    assert_eq!(rig.server.requests().last().map(String::as_str), Some(pipeline));
+    // an answer that says no leaves nothing to look for
+    rig.act(&[create("c")]).await.unwrap();
+    assert!(rig.unanswered.is_empty());
 }

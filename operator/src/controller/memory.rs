@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::late::{Background, Late};
 use crate::{
-    act::{ActError, Refused},
+    act::{ActError, Refused, Unanswered},
     caches::Primary,
 };
 
@@ -27,6 +27,8 @@ pub struct Memory {
     pub failures: u32,
     /// What the apiserver has refused.
     pub refused: Refused,
+    /// Creations that it has not answered.
+    pub unanswered: Unanswered,
     /// A status of it that is on its way.
     pub late: Option<Late>,
     /// How often in a row one could not be written, and when it may be tried again.
@@ -62,7 +64,8 @@ impl Memory {
     }
 
     fn is_blank(&self) -> bool {
-        self.failures == 0 && self.refused.is_empty() && self.late.is_none() && self.late_again.is_none()
+        let nothing_lost = self.refused.is_empty() && self.unanswered.is_empty();
+        self.failures == 0 && nothing_lost && self.late.is_none() && self.late_again.is_none()
     }
 }
 

@@ -200,6 +200,7 @@ async fn reconcile<C: Controller>(
     let Context { caches, act, .. } = context;
     // before it is looked what the caches show: they show it then, or it is awaited
     memory.end_late(primary, Instant::now());
+    act.look(primary, &memory.unanswered, |key: &ObjectKey| controller.scope(key)).await?;
     if let Some((_, key)) = caches.unseen(primary) {
         tracing::trace!(primary = %primary.key(), %key, "the cache does not show a write yet");
         return Ok(Outcome::NotYet);
@@ -245,7 +246,7 @@ async fn reconcile<C: Controller>(
         memory.refused.effects(refusal, Instant::now());
     }
     let scope = |key: &ObjectKey| controller.scope(key);
-    let held = act.actions(&mut target, &plan.actions, scope, &mut memory.refused).await?;
+    let held = act.actions(&mut target, &plan.actions, scope, &mut memory.refused, &memory.unanswered).await?;
     let refusals = memory.refused.list();
     let known = controller.refusals(&mut world);
     // one that is no longer refused is no reason: what was decided with it has been carried out

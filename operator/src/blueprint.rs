@@ -41,7 +41,7 @@ impl Controller for Blueprints {
 
     fn observe(&self, primary: &Primary, view: &View<'_>) -> Observed<World> {
         let Some(object) = view.get(Scope::All, &primary.key()) else { return Observed::Gone };
-        match parse(object) {
+        match parse(&object) {
             Ok(Blueprint { spec, .. }) if view.lacks_schemas(&kinds_of(&spec)) => Observed::NoSchemas(kinds_of(&spec)),
             Ok(blueprint) => Observed::World(World { blueprint, served: view.served().clone(), refusals: Vec::new() }),
             Err(error) => Observed::Unreadable(Target::new(primary, &object.metadata), error.to_string()),

@@ -57,12 +57,12 @@ impl Controller for DaemonJobs {
             |error: serde_json::Error| Observed::Unreadable(Target::new(primary, &object.metadata), error.to_string());
         let version =
             format!("{} {}", metadata.uid.as_deref().unwrap_or_default(), metadata.generation.unwrap_or_default());
-        let spec = match self.specs.get(primary, version.clone(), || part::<DaemonJobSpec>(object, "spec")) {
+        let spec = match self.specs.get(primary, version.clone(), || part::<DaemonJobSpec>(&object, "spec")) {
             Ok(spec) => spec,
             Err(error) => return unreadable(error),
         };
         self.specs.keep(primary, &[version]);
-        let status = match status(object) {
+        let status = match status(&object) {
             Ok(status) => status,
             Err(error) => return unreadable(error),
         };
@@ -73,10 +73,10 @@ impl Controller for DaemonJobs {
         let label = (view, controller_revisions, names::DAEMON_JOB);
         Observed::World(World {
             revisions: revisions(&self.frozen, primary, &metadata, label, freeze),
-            nodes: view.all(nodes).filter_map(|o| Node::read(o)).collect(),
-            jobs: view.named(jobs, &primary.namespace, &prefix).cloned().collect(),
-            pods: view.labelled(pods, &primary.namespace, names::DAEMON_JOB, &primary.name).cloned().collect(),
-            record: view.get(Scope::OfDaemonJobs, &record).cloned(),
+            nodes: view.all(nodes).filter_map(|o| Node::read(&o)).collect(),
+            jobs: view.named(jobs, &primary.namespace, &prefix).collect(),
+            pods: view.labelled(pods, &primary.namespace, names::DAEMON_JOB, &primary.name).collect(),
+            record: view.get(Scope::OfDaemonJobs, &record),
             refusals: Vec::new(),
             pace: self.written.pace(&metadata),
             metadata,

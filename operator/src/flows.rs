@@ -129,18 +129,18 @@ pub(crate) fn revisions<F>(
     thaw: impl Fn(&DynamicObject) -> Option<F>,
 ) -> tributary_flows::Revisions<F> {
     const THAWED: usize = 2;
-    let ours = |o: &&Arc<DynamicObject>| {
+    let ours = |o: &Arc<DynamicObject>| {
         o.metadata.owner_references.iter().flatten().any(|r| Some(&r.uid) == owner.uid.as_ref())
     };
     let all = view.labelled(store, &primary.namespace, label, &primary.name).filter(ours);
-    let mut all: Vec<(i64, &Arc<DynamicObject>)> =
+    let mut all: Vec<(i64, Arc<DynamicObject>)> =
         all.filter_map(|o| Some((tributary_flows::jobflow::run_of(&o.metadata)?, o))).collect();
     all.sort_by_key(|(run, _)| -run);
     let uid = |o: &DynamicObject| o.metadata.uid.clone().unwrap_or_default();
     let newest: Vec<String> = all.iter().take(THAWED).map(|(_, o)| uid(o)).collect();
     memo.keep(primary, &newest);
-    let revision = |(i, (run, object)): (usize, (i64, &Arc<DynamicObject>))| {
-        let frozen = || memo.get(primary, uid(object), || thaw(object).ok_or(())).ok();
+    let revision = |(i, (run, object)): (usize, (i64, Arc<DynamicObject>))| {
+        let frozen = || memo.get(primary, uid(&object), || thaw(&object).ok_or(())).ok();
         let frozen = if i < THAWED { frozen() } else { None };
         (run, Revision { metadata: object.metadata.clone(), frozen })
     };

@@ -36,11 +36,11 @@ impl JobFlows {
         let metadata = object.metadata.clone();
         let version = format!("{} {}", target.uid, metadata.generation.unwrap_or_default());
         let spec =
-            self.specs.get(primary, version.clone(), || part::<JobFlowSpec>(object, "spec")).map_err(unreadable)?;
+            self.specs.get(primary, version.clone(), || part::<JobFlowSpec>(&object, "spec")).map_err(unreadable)?;
         self.specs.keep(primary, &[version]);
         let of = |name: &str| {
             let key = ObjectKey::new(&PrimaryKind::JobTemplate.gvk(), &primary.namespace, name);
-            let template: JobTemplateSpec = part(view.get(Scope::All, &key)?, "spec").ok()?;
+            let template: JobTemplateSpec = part(&*view.get(Scope::All, &key)?, "spec").ok()?;
             Some((name.to_owned(), template.job_template))
         };
         let mut names_of: Vec<&str> = Frozen::references(&spec).collect();
@@ -58,11 +58,11 @@ impl JobFlows {
         });
         let prefix = format!("{}-", primary.name);
         Ok(World {
-            status: status(object).map_err(unreadable)?,
+            status: status(&object).map_err(unreadable)?,
             templates: names_of.into_iter().filter_map(of).collect(),
             revisions: revisions(&self.frozen, primary, &metadata, (view, &stores.revisions, names::FLOW), freeze),
-            jobs: view.named(&stores.jobs, &primary.namespace, &prefix).cloned().collect(),
-            pods: view.labelled(&stores.pods, &primary.namespace, names::FLOW, &primary.name).cloned().collect(),
+            jobs: view.named(&stores.jobs, &primary.namespace, &prefix).collect(),
+            pods: view.labelled(&stores.pods, &primary.namespace, names::FLOW, &primary.name).collect(),
             lease,
             refusals: Vec::new(),
             pace: self.written.pace(&metadata),

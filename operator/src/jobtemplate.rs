@@ -30,7 +30,7 @@ impl Controller for JobTemplates {
             return Observed::NotYet(unsynced);
         }
         let used_by = view.users_of(&flows, &primary.namespace, &primary.name).map(str::to_owned).collect();
-        match (part(object, "spec"), status(object)) {
+        match (part(&object, "spec"), status(&object)) {
             (Ok(spec), Ok(status)) => {
                 let metadata = object.metadata.clone();
                 Observed::World(World { metadata, spec, status, used_by, refusals: Vec::new() })

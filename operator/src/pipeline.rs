@@ -21,7 +21,7 @@ use tributary_crds::{Blueprint, BlueprintSpec, Pipeline, Reason, Timestamp, name
 
 use crate::{
     act::{Act, ActError, Target},
-    caches::{Primary, PrimaryKind, Scope, StoreId, Sync, View, parse},
+    caches::{Primary, PrimaryKind, Scope, StoreId, Sync, View},
     controller::{Controller, Decision, Observed},
     queue::{Lane, Queue},
 };
@@ -72,7 +72,7 @@ impl Pipelines {
     fn rivals(&self, primary: &Primary, pipeline: &Pipeline, own: Vec<Claim>, view: &View<'_>) -> Vec<Claim> {
         let mut claims = self.lock();
         if !claims.complete {
-            let known = view.all(&of_kind(PrimaryKind::Pipeline)).filter_map(|o| parse::<Pipeline>(o).ok());
+            let known = view.read_all::<Pipeline>(&of_kind(PrimaryKind::Pipeline));
             for other in known.filter(|p| p.metadata.uid != pipeline.metadata.uid) {
                 let at = Primary {
                     kind: PrimaryKind::Pipeline,
@@ -113,10 +113,14 @@ impl Controller for Pipelines {
     const KIND: PrimaryKind = PrimaryKind::Pipeline;
 
     fn observe(&self, primary: &Primary, view: &View<'_>) -> Observed<World> {
-        let Some(object) = view.get(Scope::All, &primary.key()) else { return Observed::Gone };
-        let pipeline: Pipeline = match parse(object) {
-            Ok(pipeline) => pipeline,
-            Err(error) => return Observed::Unreadable(Target::new(primary, &object.metadata), error.to_string()),
+        let own = primary.key();
+        let pipeline: Pipeline = match view.read(Scope::All, &own) {
+            Some(Ok(pipeline)) => pipeline,
+            Some(Err(error)) => {
+                let metadata = view.get(Scope::All, &own).map(|object| object.metadata.clone()).unwrap_or_default();
+                return Observed::Unreadable(Target::new(primary, &metadata), error.to_string());
+            }
+            None => return Observed::Gone,
         };
         let (mut unsynced, mut refusals) = (Vec::new(), Vec::new());
         look(stores(), view, &mut unsynced, &mut refusals);
@@ -137,11 +141,16 @@ impl Controller for Pipelines {
         if !unsynced.is_empty() {
             return Observed::NotYet(unsynced);
         }
-        let named = keys.iter().filter_map(|key| view.get(Scope::All, key));
-        let labelled = view.of_pipeline(&primary.namespace, &primary.name);
+        let labelled = view.of_pipeline(&primary.namespace, &primary.name).map(Arc::unwrap_or_clone);
+        let mut children: Objects = labelled.filter(|o| !is_revision(o)).collect();
+        for key in &keys {
+            view.mention(key);
+            if !children.0.contains_key(key) {
+                children.0.extend(view.get(Scope::All, key).map(|o| (key.clone(), Arc::unwrap_or_clone(o))));
+            }
+        }
         // other primaries may carry the label of the Pipeline too, but it is no child of itself
-        let others = named.chain(labelled).filter(|o| !Arc::ptr_eq(o, object));
-        let children: Objects = others.filter(|o| !is_revision(o)).map(|o| DynamicObject::clone(o)).collect();
+        children.0.remove(&own);
         let related = match related_to(&children, view) {
             Ok(related) => related,
             Err(unsynced) => return Observed::NotYet(vec![unsynced]),
@@ -192,13 +201,13 @@ fn verified_kinds(world: &World) -> BTreeSet<Gvk> {
 /// The revisions; the content of those is read that matter.
 fn kept(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Vec<Kept> {
     let store = revisions();
-    let all = || view.labelled(&store, &primary.namespace, names::PIPELINE, &primary.name);
-    let needed = revision::needed(pipeline, all().filter_map(|o| o.data.get("revision")?.as_i64()));
+    let all: Vec<_> = view.labelled(&store, &primary.namespace, names::PIPELINE, &primary.name).collect();
+    let needed = revision::needed(pipeline, all.iter().filter_map(|o| o.data.get("revision")?.as_i64()));
     let content = |object: &DynamicObject, number: i64| {
         let data = object.data.get("data").filter(|_| needed.contains(&number))?;
         Revision::from_data(number, data).ok().map(|r| r.content)
     };
-    all().filter_map(|object| Kept::of(pipeline, object, |number| content(object, number))).collect()
+    all.iter().filter_map(|object| Kept::of(pipeline, object, |number| content(object, number))).collect()
 }
 
 /// Which of the stores are not complete, and which the operator may not watch.
@@ -248,7 +257,7 @@ fn called(primary: &Primary) -> String {
 fn referred(pipeline: &Pipeline, primary: &Primary, view: &View<'_>) -> Option<BlueprintSpec> {
     let name = &pipeline.spec.blueprint_ref.as_ref()?.name;
     let key = ObjectKey::new(&PrimaryKind::Blueprint.gvk(), &primary.namespace, name);
-    let blueprint: Blueprint = parse(view.get(Scope::All, &key)?).ok()?;
+    let blueprint: Blueprint = view.read(Scope::All, &key)?.ok()?;
     Some(blueprint.spec)
 }
 
@@ -261,7 +270,7 @@ fn related_to(children: &Objects, view: &View<'_>) -> Result<Objects, StoreId> {
         return Err(drivers);
     }
     let found = keys.iter().filter_map(|key| view.get(Scope::SparkDrivers, key));
-    Ok(found.map(|pod| DynamicObject::clone(pod)).collect())
+    Ok(found.map(Arc::unwrap_or_clone).collect())
 }
 
 fn unwatchable(id: &StoreId, sync: &Sync) -> Option<Refusal> {

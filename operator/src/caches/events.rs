@@ -109,9 +109,9 @@ impl Caches {
         for object in objects {
             begun_it.extend(begun_by(object));
             own.extend(itself(object));
-            others.extend(inner.mentions.get(&place(id, object).1).into_iter().flatten().cloned());
+            others.extend(inner.mentions.by(&place(id, object).1).cloned());
             if let Some(watched) = inner.stores.get(id) {
-                others.extend(watched.store.rivals_of(object).filter_map(|rival| itself(rival)));
+                others.extend(watched.store.rivals_of(object).filter_map(|rival| itself(&rival)));
             }
         }
         drop(inner);

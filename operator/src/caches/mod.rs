@@ -8,6 +8,7 @@ mod discovery;
 mod events;
 mod expect;
 mod ids;
+mod mentions;
 mod schemas;
 mod store;
 mod view;
@@ -17,7 +18,7 @@ mod watch;
 mod tests;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -43,8 +44,8 @@ use crate::{
     load::Load,
     queue::{Lane, Queue},
 };
-use events::{itself, own_lane};
 use expect::Expectations;
+use mentions::Mentions;
 use schemas::{Bell, Demand};
 use store::{Store, name_of};
 
@@ -104,9 +105,7 @@ struct Inner {
     stores: HashMap<StoreId, Watched>,
     wanted: HashSet<StoreId>,
     schemas: Demand,
-    /// Who looked an object up when last deciding.
-    mentions: HashMap<ObjectKey, HashSet<Primary>>,
-    mentioned: HashMap<Primary, HashSet<ObjectKey>>,
+    mentions: Mentions,
 }
 
 struct Watched {
@@ -154,7 +153,7 @@ impl Caches {
 
     /// An object of a wholly watched kind.
     pub fn get(&self, id: &StoreId, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
-        self.read().stores.get(id).and_then(|watched| watched.store.get(&key.namespace, &key.name)).cloned()
+        self.read().stores.get(id).and_then(|watched| watched.store.get(&key.namespace, &key.name))
     }
 
     /// How the apiserver names the kind in URLs; `None` where it does not serve it.
@@ -179,19 +178,19 @@ impl Caches {
                 let view = View::new(&inner);
                 let answer = read(&view);
                 let keys = view.into_keys();
-                if inner.mentioned.get(primary).map_or(keys.is_empty(), |known| *known == keys) {
+                if inner.mentions.is(primary, &keys) {
                     return answer;
                 }
                 keys
             };
             // read again afterwards: an event from in between has woken nobody
-            self.write().set_mentions(primary, keys);
+            self.write().mentions.set(primary, keys);
         }
     }
 
     /// Forgets what `primary` looked up.
     pub fn forget(&self, primary: &Primary) {
-        self.write().set_mentions(primary, HashSet::new());
+        self.write().mentions.set(primary, BTreeSet::new());
     }
 
     /// The next decision on `by` waits until the cache shows this of the object; where the kind is not watched, it does
@@ -200,7 +199,7 @@ impl Caches {
         let mut expectations = self.expectations();
         let inner = self.read();
         let Some(watched) = inner.stores.get(&StoreId::new(&key.group, &key.kind, scope)) else { return };
-        if !expect.is_met(watched.store.get(&key.namespace, &key.name).map(AsRef::as_ref)) {
+        if !expect.is_met(watched.store.get(&key.namespace, &key.name).as_deref()) {
             expectations.add(by.clone(), (scope, key), expect, Instant::now());
         }
     }
@@ -214,8 +213,8 @@ impl Caches {
     pub fn wake_all(&self, kind: PrimaryKind) {
         let inner = self.read();
         let store = inner.stores.get(&StoreId::new(GROUP, kind.as_str(), Scope::All));
-        for object in store.iter().flat_map(|w| w.store.all()) {
-            self.queues.add(itself(object), own_lane(object));
+        for (primary, lane) in store.iter().flat_map(|w| w.store.primaries()) {
+            self.queues.add([primary], lane);
         }
     }
 
@@ -284,25 +283,6 @@ impl Caches {
 
     fn expectations(&self) -> MutexGuard<'_, Expectations> {
         self.expectations.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn set_mentions(&mut self, primary: &Primary, keys: HashSet<ObjectKey>) {
-        for key in self.mentioned.remove(primary).into_iter().flatten() {
-            if let Some(primaries) = self.mentions.get_mut(&key) {
-                primaries.remove(primary);
-                if primaries.is_empty() {
-                    self.mentions.remove(&key);
-                }
-            }
-        }
-        for key in &keys {
-            self.mentions.entry(key.clone()).or_default().insert(primary.clone());
-        }
-        if !keys.is_empty() {
-            self.mentioned.insert(primary.clone(), keys);
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The objects of one kind, as a watch and the answers to our own writes delivered them, and the indexes over them.
 
+mod entry;
 #[cfg(test)]
 mod tests;
 
@@ -9,10 +10,15 @@ use std::{
 };
 
 use kube::core::{DynamicObject, TypeMeta};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 use tributary_blueprints::object::{Gvk, field};
 use tributary_crds::{GROUP, names};
+
+use super::{Primary, PrimaryKind};
+use crate::queue::Lane;
+use entry::Entry;
 
 /// Labels that objects can be found by.
 pub const INDEXED: [&str; 4] = [names::PIPELINE, names::JOB, names::FLOW, names::DAEMON_JOB];
@@ -40,13 +46,13 @@ pub struct Store {
     gvk: Gvk,
     /// Whether it is complete.
     pub sync: Sync,
-    objects: BTreeMap<Name, Arc<DynamicObject>>,
+    objects: BTreeMap<Arc<Name>, Entry>,
     /// By namespace, label and value, for the labels of [`INDEXED`].
-    by_label: HashMap<(String, &'static str, String), BTreeSet<Name>>,
+    by_label: HashMap<(String, &'static str, String), BTreeSet<Arc<Name>>>,
     /// Topics by the Kafka topic that they stand for.
-    by_kafka_topic: HashMap<String, BTreeSet<Name>>,
+    by_kafka_topic: HashMap<String, BTreeSet<Arc<Name>>>,
     /// JobFlows by namespace and name of the JobTemplates that they refer to.
-    by_template: HashMap<Name, BTreeSet<Name>>,
+    by_template: HashMap<Name, BTreeSet<Arc<Name>>>,
     /// Names that the list under way has delivered.
     listed: Option<HashSet<Name>>,
     /// When the last list ended.
@@ -77,13 +83,37 @@ impl Store {
     }
 
     /// One object.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<&Arc<DynamicObject>> {
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        Some(self.entry(namespace, name)?.object(&self.gvk))
+    }
+
+    /// One object as the type it is of; an error where it is not.
+    pub fn read<T: DeserializeOwned>(&self, namespace: &str, name: &str) -> Option<Result<T, serde_json::Error>> {
+        Some(self.entry(namespace, name)?.read())
+    }
+
+    fn entry(&self, namespace: &str, name: &str) -> Option<&Entry> {
         self.objects.get(&(namespace.to_owned(), name.to_owned()))
     }
 
     /// All objects.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<DynamicObject>> {
-        self.objects.values()
+    pub fn all(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.objects.values().map(|entry| entry.object(&self.gvk))
+    }
+
+    /// All objects as the type they are of; those that are not are left out.
+    pub fn read_all<T: DeserializeOwned>(&self) -> impl Iterator<Item = T> {
+        self.objects.values().filter_map(|entry| entry.read().ok())
+    }
+
+    /// All objects as decisions are about them, where they are, and when it is their turn.
+    pub fn primaries(&self) -> impl Iterator<Item = (Primary, Lane)> {
+        let kind = PrimaryKind::of(&self.gvk.group, &self.gvk.kind);
+        let all = kind.into_iter().flat_map(|kind| self.objects.iter().map(move |entry| (kind, entry)));
+        all.map(|(kind, (name, entry))| {
+            let (namespace, name) = Name::clone(name);
+            (Primary { kind, namespace, name }, entry.own_lane)
+        })
     }
 
     /// Objects in the namespace that carry the label, one of [`INDEXED`], with this value.
@@ -92,27 +122,31 @@ impl Store {
         namespace: &str,
         label: &'static str,
         value: &str,
-    ) -> impl Iterator<Item = &Arc<DynamicObject>> {
+    ) -> impl Iterator<Item = Arc<DynamicObject>> {
         let names = self.by_label.get(&(namespace.to_owned(), label, value.to_owned()));
-        names.into_iter().flatten().filter_map(|name| self.objects.get(name))
+        self.of(names)
+    }
+
+    fn of<'a>(&'a self, names: Option<&'a BTreeSet<Arc<Name>>>) -> impl Iterator<Item = Arc<DynamicObject>> + 'a {
+        names.into_iter().flatten().filter_map(|name| Some(self.objects.get(name)?.object(&self.gvk)))
     }
 
     /// Objects of the namespace whose names begin like this.
-    pub fn named<'a>(&'a self, namespace: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
-        let from = self.objects.range((namespace.to_owned(), prefix.to_owned())..);
-        from.take_while(move |((n, name), _)| n == namespace && name.starts_with(prefix)).map(|(_, object)| object)
+    pub fn named<'a>(&'a self, namespace: &'a str, prefix: &'a str) -> impl Iterator<Item = Arc<DynamicObject>> + 'a {
+        let from = self.objects.range::<Name, _>((namespace.to_owned(), prefix.to_owned())..);
+        let named = from.take_while(move |(name, _)| name.0 == namespace && name.1.starts_with(prefix));
+        named.map(|(_, entry)| entry.object(&self.gvk))
     }
 
     /// Names of the JobFlows of the namespace that refer to this JobTemplate.
     pub fn users_of(&self, namespace: &str, template: &str) -> impl Iterator<Item = &str> {
         let names = self.by_template.get(&(namespace.to_owned(), template.to_owned()));
-        names.into_iter().flatten().map(|(_, name)| name.as_str())
+        names.into_iter().flatten().map(|name| name.1.as_str())
     }
 
     /// Topics that stand for the same Kafka topic as `object`, itself included if it is here.
-    pub fn rivals_of(&self, object: &DynamicObject) -> impl Iterator<Item = &Arc<DynamicObject>> {
-        let names = kafka_topic_of(object, &self.gvk).and_then(|topic| self.by_kafka_topic.get(&topic));
-        names.into_iter().flatten().filter_map(|name| self.objects.get(name))
+    pub fn rivals_of<'a>(&'a self, object: &DynamicObject) -> impl Iterator<Item = Arc<DynamicObject>> + use<'a> {
+        self.of(kafka_topic_of(object, &self.gvk).and_then(|topic| self.by_kafka_topic.get(&topic)))
     }
 
     /// A list begins: what it does not name is gone when it ends.
@@ -126,7 +160,7 @@ impl Store {
         self.sync = Sync::Synced;
         self.complete_since = Some(now);
         let Some(listed) = self.listed.take() else { return Vec::new() };
-        let gone: Vec<Name> = self.objects.keys().filter(|name| !listed.contains(*name)).cloned().collect();
+        let gone: Vec<Arc<Name>> = self.objects.keys().filter(|name| !listed.contains(&***name)).cloned().collect();
         gone.iter().filter_map(|name| self.remove(name)).collect()
     }
 
@@ -139,7 +173,7 @@ impl Store {
         if let Some(listed) = &mut self.listed {
             listed.insert(name.clone());
         }
-        let known = self.objects.get(&name).and_then(|known| version_of(known));
+        let known = self.objects.get(&name).and_then(|known| known.version);
         // a list is right where it is older, too: the cluster may have been restored from a backup
         let is_past = known == version || known > version && self.listed.is_none();
         if version.is_some() && is_past {
@@ -166,6 +200,7 @@ impl Store {
         object.types = Some(TypeMeta { api_version: self.gvk.api_version(), kind: self.gvk.kind.clone() });
         prune(&mut object, &self.gvk);
         let old = self.remove(&name);
+        let name = Arc::new(name);
         for entry in labels_of(&object) {
             self.by_label.entry(entry).or_default().insert(name.clone());
         }
@@ -176,7 +211,7 @@ impl Store {
             self.by_template.entry((name.0.clone(), template)).or_default().insert(name.clone());
         }
         let object = Arc::new(object);
-        self.objects.insert(name, object.clone());
+        self.objects.insert(name, Entry::new(&object, &self.gvk));
         (old, object)
     }
 
@@ -185,15 +220,13 @@ impl Store {
         self.newest = self.newest.max(version_of(object).unwrap_or_default());
         let name = name_of(object);
         // one that has merely left what is watched, and has come back by a write, is known in a later version
-        let is_it = |known: &Arc<DynamicObject>| {
-            known.metadata.uid == object.metadata.uid && version_of(known) <= version_of(object)
-        };
+        let is_it = |known: &Entry| known.uid == object.metadata.uid && known.version <= version_of(object);
         let is_it = self.objects.get(&name).is_some_and(is_it);
         if is_it { self.remove(&name) } else { None }
     }
 
     fn remove(&mut self, name: &Name) -> Option<Arc<DynamicObject>> {
-        let old = self.objects.remove(name)?;
+        let old = self.objects.remove(name)?.object(&self.gvk);
         for entry in labels_of(&old) {
             unindex(&mut self.by_label, &entry, name);
         }
@@ -211,7 +244,7 @@ impl Store {
     }
 }
 
-fn unindex<K: Eq + std::hash::Hash>(index: &mut HashMap<K, BTreeSet<Name>>, key: &K, name: &Name) {
+fn unindex<K: Eq + std::hash::Hash>(index: &mut HashMap<K, BTreeSet<Arc<Name>>>, key: &K, name: &Name) {
     if let Some(names) = index.get_mut(key) {
         names.remove(name);
         if names.is_empty() {

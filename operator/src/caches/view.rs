@@ -1,12 +1,9 @@
 //! What `observe` sees of the caches.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use kube::core::DynamicObject;
+use serde::de::DeserializeOwned;
 use tributary_blueprints::{
     object::{Gvk, ObjectKey},
     world::Served,
@@ -18,7 +15,8 @@ use super::{Inner, Scope, StoreId, Sync};
 /// The caches at one moment; keeps a record of the objects that were looked up by name.
 pub struct View<'a> {
     inner: &'a Inner,
-    keys: RefCell<HashSet<ObjectKey>>,
+    /// The keys' hashes: two of one hash wake each other's readers, which is no harm.
+    keys: RefCell<BTreeSet<u64>>,
 }
 
 impl<'a> View<'a> {
@@ -26,7 +24,7 @@ impl<'a> View<'a> {
         Self { inner, keys: RefCell::default() }
     }
 
-    pub(super) fn into_keys(self) -> HashSet<ObjectKey> {
+    pub(super) fn into_keys(self) -> BTreeSet<u64> {
         self.keys.into_inner()
     }
 
@@ -51,25 +49,42 @@ impl<'a> View<'a> {
     }
 
     /// One object. Whoever observes is woken when it comes, changes or goes.
-    pub fn get(&self, scope: Scope, key: &ObjectKey) -> Option<&'a Arc<DynamicObject>> {
-        self.keys.borrow_mut().insert(key.clone());
+    pub fn get(&self, scope: Scope, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
+        self.mention(key);
         let watched = self.inner.stores.get(&StoreId::new(&key.group, &key.kind, scope))?;
         watched.store.get(&key.namespace, &key.name)
     }
 
+    /// The same as the type it is of; an error where it is not.
+    pub fn read<T: DeserializeOwned>(&self, scope: Scope, key: &ObjectKey) -> Option<Result<T, serde_json::Error>> {
+        self.mention(key);
+        let watched = self.inner.stores.get(&StoreId::new(&key.group, &key.kind, scope))?;
+        watched.store.read(&key.namespace, &key.name)
+    }
+
+    /// Whoever observes is woken when this object comes, changes or goes.
+    pub fn mention(&self, key: &ObjectKey) {
+        self.keys.borrow_mut().insert(self.inner.mentions.hash(key));
+    }
+
     /// All objects of a kind.
-    pub fn all(&self, id: &StoreId) -> impl Iterator<Item = &'a Arc<DynamicObject>> + use<'a> {
+    pub fn all(&self, id: &StoreId) -> impl Iterator<Item = Arc<DynamicObject>> + use<'a> {
         self.inner.stores.get(id).into_iter().flat_map(|watched| watched.store.all())
     }
 
+    /// All objects of a kind as the type they are of; those that are not are left out.
+    pub fn read_all<T: DeserializeOwned>(&self, id: &StoreId) -> impl Iterator<Item = T> + use<'a, T> {
+        self.inner.stores.get(id).into_iter().flat_map(|watched| watched.store.read_all())
+    }
+
     /// Objects of every wholly watched kind in the namespace that carry the Pipeline's label.
-    pub fn of_pipeline(&self, namespace: &str, pipeline: &str) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+    pub fn of_pipeline(&self, namespace: &str, pipeline: &str) -> impl Iterator<Item = Arc<DynamicObject>> {
         let stores = self.inner.stores.iter().filter(|(id, _)| id.scope == Scope::All);
         stores.flat_map(move |(_, watched)| watched.store.labelled(namespace, names::PIPELINE, pipeline))
     }
 
     /// Objects of a kind in the namespace that carry the MapReduceJob's label.
-    pub fn of_job(&self, id: &StoreId, namespace: &str, job: &str) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+    pub fn of_job(&self, id: &StoreId, namespace: &str, job: &str) -> impl Iterator<Item = Arc<DynamicObject>> {
         let store = self.inner.stores.get(id);
         store.into_iter().flat_map(move |watched| watched.store.labelled(namespace, names::JOB, job))
     }
@@ -81,7 +96,7 @@ impl<'a> View<'a> {
         namespace: &str,
         label: &'static str,
         value: &str,
-    ) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+    ) -> impl Iterator<Item = Arc<DynamicObject>> {
         let store = self.inner.stores.get(id);
         store.into_iter().flat_map(move |watched| watched.store.labelled(namespace, label, value))
     }
@@ -93,7 +108,7 @@ impl<'a> View<'a> {
         id: &StoreId,
         namespace: &'s str,
         prefix: &'s str,
-    ) -> impl Iterator<Item = &'s Arc<DynamicObject>> {
+    ) -> impl Iterator<Item = Arc<DynamicObject>> {
         let store = self.inner.stores.get(id);
         store.into_iter().flat_map(move |watched| watched.store.named(namespace, prefix))
     }
@@ -110,7 +125,7 @@ impl<'a> View<'a> {
     }
 
     /// Topics that stand for the same Kafka topic as this one, itself included.
-    pub fn rivals_of(&self, id: &StoreId, topic: &DynamicObject) -> impl Iterator<Item = &'a Arc<DynamicObject>> {
+    pub fn rivals_of(&self, id: &StoreId, topic: &DynamicObject) -> impl Iterator<Item = Arc<DynamicObject>> {
         self.inner.stores.get(id).into_iter().flat_map(move |watched| watched.store.rivals_of(topic))
     }
 }

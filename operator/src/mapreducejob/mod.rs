@@ -61,7 +61,7 @@ impl Controller for MapReduceJobs {
 
     fn observe(&self, primary: &Primary, view: &View<'_>) -> Observed<World> {
         let Some(object) = view.get(Scope::All, &primary.key()) else { return Observed::Gone };
-        let job: MapReduceJob = match parse(object) {
+        let job: MapReduceJob = match parse(&object) {
             Ok(job) => job,
             Err(error) => return Observed::Unreadable(Target::new(primary, &object.metadata), error.to_string()),
         };
@@ -133,7 +133,7 @@ fn children_of(job: &MapReduceJob, primary: &Primary, view: &View<'_>) -> Childr
     let metadata = |group: &str, kind: &str, name: &str| {
         view.get(Scope::OfJobsMetadata, &key(group, kind, name)).map(|o| o.metadata.clone())
     };
-    let batch = |name: &str| view.get(Scope::All, &key("batch", "Job", name)).and_then(|o| parse(o).ok());
+    let batch = |name: &str| view.get(Scope::All, &key("batch", "Job", name)).and_then(|o| parse(&o).ok());
     let pods = StoreId::new("", "Pod", Scope::OfJobs);
     let pods = view.of_job(&pods, &primary.namespace, &primary.name);
     Children {
@@ -143,6 +143,6 @@ fn children_of(job: &MapReduceJob, primary: &Primary, view: &View<'_>) -> Childr
         service: metadata("", "Service", &names.service),
         coordinator: batch(&names.coordinator),
         worker: batch(&names.worker),
-        pods: pods.filter_map(|o| parse(o).ok()).collect(),
+        pods: pods.filter_map(|o| parse(&o).ok()).collect(),
     }
 }

@@ -49,12 +49,12 @@ impl Controller for Topics {
             return Observed::NotYet(unsynced);
         }
         let Some(object) = view.get(Scope::All, &primary.key()) else { return Observed::Gone };
-        let topic: Topic = match parse(object) {
+        let topic: Topic = match parse(&object) {
             Ok(topic) => topic,
             Err(error) => return Observed::Unreadable(Target::new(primary, &object.metadata), error.to_string()),
         };
-        let others = view.rivals_of(&store, object).filter(|o| o.metadata.uid != object.metadata.uid);
-        let rivals = others.filter_map(|o| parse(o).ok()).collect();
+        let others = view.rivals_of(&store, &object).filter(|o| o.metadata.uid != object.metadata.uid);
+        let rivals = others.filter_map(|o| parse(&o).ok()).collect();
         let kafka = self.clusters.known(&place_of(&topic));
         Observed::World(World { topic, rivals, kafka, refusals: Vec::new() })
     }

@@ -12,7 +12,7 @@ fn object(name: &str, pipeline: Option<&str>) -> DynamicObject {
     serde_json::from_value(value).unwrap()
 }
 
-fn all<'a>(objects: impl Iterator<Item = &'a Arc<DynamicObject>>) -> Vec<String> {
+fn all(objects: impl Iterator<Item = Arc<DynamicObject>>) -> Vec<String> {
     objects.map(|o| o.metadata.name.clone().unwrap()).collect()
 }
 
@@ -41,7 +41,7 @@ fn a_list_removes_what_it_does_not_name() {
     store.begin_list();
     store.watched(object("b", None));
     let gone = store.end_list(Instant::now());
-    assert_eq!(all(gone.iter()), ["a"]);
+    assert_eq!(all(gone.into_iter()), ["a"]);
     assert_eq!(all(store.all()), ["b"]);
 }
 

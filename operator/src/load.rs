@@ -24,6 +24,11 @@ const FADES: f64 = 2.0;
 /// The longest time between two starts.
 const LONGEST_GAP: f64 = 1.0;
 
+/// Gaps between starts that an object rests for between two passes over it.
+const REST: u32 = 4;
+/// The longest rest.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 /// The answers of late.
 #[derive(Debug, Default)]
 pub struct Load(Mutex<Answers>);
@@ -60,6 +65,11 @@ impl Load {
         Duration::from_secs_f64((slowness * slowness * UNLOADED).min(LONGEST_GAP))
     }
 
+    /// How long an object is left alone after a pass at present: whatever happens meanwhile is one decision and one status.
+    pub fn rest(&self, now: Instant) -> Duration {
+        (self.gap(now) * REST).min(LONGEST_REST)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Answers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,6 +104,10 @@ mod tests {
         assert!(slow(100) > Duration::from_millis(150) && slow(100) < Duration::from_millis(250), "{:?}", slow(100));
         assert!(slow(200) > slow(100));
         assert_eq!(slow(5_000), Duration::from_secs(1), "something begins at all times");
+        let busy = Load::default();
+        assert_eq!(busy.rest(Instant::now()), Duration::ZERO);
+        busy.failed(Duration::ZERO, Instant::now());
+        assert_eq!(busy.rest(Instant::now()), LONGEST_REST);
         assert_eq!(after(&[&[10][..], &[200; 100]].concat(), Duration::from_secs(10)), Duration::ZERO);
     }
 

@@ -111,6 +111,7 @@ impl Controller for Pipelines {
     type World = World;
     type Effect = Infallible;
     const KIND: PrimaryKind = PrimaryKind::Pipeline;
+    const RESTS: bool = true;
 
     fn observe(&self, primary: &Primary, view: &View<'_>) -> Observed<World> {
         let own = primary.key();

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use kube::{core::DynamicObject, runtime::watcher::Event};
 use serde_json::Value;
 use tokio::time::Instant;
-use tributary_blueprints::object::{ObjectKey, field};
+use tributary_blueprints::object::{Gvk, ObjectKey, field};
 use tributary_crds::{GROUP, names};
 
 use super::{
@@ -16,7 +16,7 @@ use crate::queue::Lane;
 
 impl Caches {
     /// Takes in what the watch of `id` says.
-    pub(super) fn on_event(&self, id: &StoreId, event: Event<DynamicObject>) {
+    pub(super) fn on_event(self: &Arc<Self>, id: &StoreId, event: Event<DynamicObject>) {
         match event {
             Event::Init => {
                 self.expectations().list_begins(id, Instant::now());
@@ -43,9 +43,10 @@ impl Caches {
         }
     }
 
-    fn there(&self, id: &StoreId, object: DynamicObject, lane: Lane) {
+    fn there(self: &Arc<Self>, id: &StoreId, object: DynamicObject, lane: Lane) {
         if let Some(Some((old, new))) = self.with_store(id, |store| store.watched(object)) {
             self.changed(id, old.as_ref(), &new, lane);
+            kinds_made_by(id, &new).into_iter().for_each(|kind| self.want(kind));
         }
     }
 
@@ -137,6 +138,17 @@ impl Caches {
             self.queues.add(templates.map(|name| Primary { kind, namespace: namespace.clone(), name }), Lane::Normal);
         }
     }
+}
+
+/// The kinds of what a Pipeline has made. A replica that does not lead watches them, too, so that it can take over at once.
+fn kinds_made_by(id: &StoreId, object: &DynamicObject) -> HashSet<StoreId> {
+    let is_pipeline = id.group == GROUP && id.kind == PrimaryKind::Pipeline.as_str();
+    let inventory = field(object, &["status", "inventory"]).filter(|_| is_pipeline).and_then(Value::as_array);
+    let kind = |item: &Value| {
+        let gvk = Gvk::parse(item.get("apiVersion")?.as_str()?, item.get("kind")?.as_str()?);
+        Some(StoreId::new(&gvk.group, &gvk.kind, Scope::All))
+    };
+    inventory.into_iter().flatten().filter_map(kind).collect()
 }
 
 pub(super) fn itself(object: &DynamicObject) -> Option<Primary> {

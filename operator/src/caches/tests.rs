@@ -194,6 +194,21 @@ async fn a_watch_that_does_not_come_about_is_told_once() {
     }
 }
 
+#[tokio::test]
+async fn what_pipelines_have_made_is_watched_though_nobody_decides_about_them() {
+    let caches = caches();
+    let mut served = (*caches.served()).clone();
+    served.add(&Gvk::new("example.com", "v1", "Widget"), "widgets", true);
+    caches.set_served(served);
+    let widgets = StoreId::new("example.com", "Widget", Scope::All);
+    let sync = |caches: &Caches| caches.observe(&primary(PrimaryKind::Pipeline, "x"), |v| v.sync(&widgets).cloned());
+    assert_eq!(sync(&caches), None);
+    let mut pipeline = object("p", json!({}));
+    pipeline.data = json!({"spec": {}, "status": {"inventory": [{"apiVersion": "example.com/v1", "kind": "Widget", "name": "p-a"}]}});
+    caches.on_event(&pipelines(), Event::InitApply(pipeline));
+    assert_eq!(sync(&caches), Some(Sync::Pending));
+}
+
 fn flow(name: &str, generation: i64, template: &str) -> DynamicObject {
     let mut flow = object(name, json!({"generation": generation}));
     flow.data = json!({"spec": {"flows": [{"name": "a", "jobTemplateRef": template}]}});

@@ -39,7 +39,7 @@ pub(super) fn start(caches: Arc<Caches>, id: StoreId, resource: ApiResource, sto
 
 async fn follow(
     events: impl Stream<Item = Result<Event<DynamicObject>, Error>>,
-    caches: &Caches,
+    caches: &Arc<Caches>,
     id: &StoreId,
     stop: &CancellationToken,
 ) {

@@ -74,6 +74,8 @@ pub trait Controller: Send + Sync + 'static {
     type Effect: Send;
     /// The kind that decisions are about.
     const KIND: PrimaryKind;
+    /// Whether an object is left alone for a moment after a pass over it while the apiserver is busy.
+    const RESTS: bool = false;
 
     /// Fills the World from the caches.
     fn observe(&self, primary: &Primary, view: &View<'_>) -> Observed<Self::World>;
@@ -140,7 +142,18 @@ async fn work<C: Controller>(controller: &C, context: &Context, memories: &Memor
     while let Some(primary) = stop.gently.run_until_cancelled(queue.next()).await {
         let pass = pass(controller, context, memories, &primary);
         let requeue = stop.at_once.run_until_cancelled(pass).await.flatten();
-        queue.done(&primary, requeue);
+        let now = Instant::now();
+        let rest = Some(context.caches.queues().load().rest(now)).filter(|rest| C::RESTS && !rest.is_zero());
+        match rest {
+            None => queue.done(&primary, requeue),
+            Some(rest) => {
+                let queue = queue.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(now + rest).await;
+                    queue.done(&primary, requeue);
+                });
+            }
+        }
     }
 }
 

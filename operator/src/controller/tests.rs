@@ -37,6 +37,7 @@ impl Controller for Toy {
     type World = World;
     type Effect = ();
     const KIND: PrimaryKind = PrimaryKind::Pipeline;
+    const RESTS: bool = true;
 
     fn observe(&self, _: &Primary, _: &View<'_>) -> Observed<World> {
         Observed::World(World::default())
@@ -212,4 +213,27 @@ async fn progress_that_could_not_be_written_is_written_again() {
     rig.pass().await;
     rig.memories.background.end().await;
     assert_eq!(rig.server.requests(), [STATUS, STATUS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_soon_after_a_pass_is_one_pass_while_the_apiserver_is_busy() {
+    let rig = Rig::new(|_| Plan::default()).await;
+    let queue = rig.context.caches.queues().of(PrimaryKind::Pipeline);
+    let stop = Stop { gently: CancellationToken::new(), at_once: CancellationToken::new() };
+    let passes = || rig.toy.seen.lock().unwrap().len();
+    let events = async {
+        for (is_busy, expected) in [(false, 10), (true, 12)] {
+            if is_busy {
+                rig.context.caches.queues().load().failed(Duration::ZERO, Instant::now());
+            }
+            for _ in 0..10 {
+                queue.add(rig.primary.clone(), crate::queue::Lane::Urgent);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            assert_eq!(passes(), expected);
+        }
+        stop.gently.cancel();
+    };
+    tokio::join!(work(&rig.toy, &rig.context, &rig.memories, &stop), events);
 }

@@ -1,23 +1,28 @@
-//! The operator under test, seen from outside: its pods, its leader, its counters, its memory.
+//! The operator under test, seen from outside: its pods, its leader, its counters, its memory. Without kubectl, which takes more of the
+//! machine than a look is worth.
 
 use anyhow::Context;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::Value;
 
-use crate::kubectl;
+use crate::counting::client;
 
 const NAMESPACE: &str = "tributary-system";
 
 /// Its pods.
 pub async fn pods() -> anyhow::Result<Vec<Value>> {
-    let selector = "app.kubernetes.io/name=tributary-operator";
-    let list = kubectl::json(&["-n", NAMESPACE, "get", "pods", "-l", selector]).await?;
-    Ok(list["items"].as_array().cloned().unwrap_or_default())
+    let selector = ListParams::default().labels("app.kubernetes.io/name=tributary-operator");
+    let list = Api::<Pod>::namespaced(client().await?, NAMESPACE).list(&selector).await?;
+    list.items.into_iter().map(|pod| Ok(serde_json::to_value(pod)?)).collect()
 }
 
 /// Who holds the lease, and the pod of that name where there is one.
 pub async fn leader() -> anyhow::Result<(String, Option<Value>)> {
-    let lease = kubectl::json(&["-n", NAMESPACE, "get", "lease", "tributary-operator"]).await?;
-    let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
+    let lease = Api::<Lease>::namespaced(client().await?, NAMESPACE).get("tributary-operator").await?;
+    let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
     let pod = pods().await?.into_iter().find(|p| p["metadata"]["name"].as_str().is_some_and(|n| holder.contains(n)));
     Ok((holder, pod))
 }
@@ -25,7 +30,8 @@ pub async fn leader() -> anyhow::Result<(String, Option<Value>)> {
 /// The metrics of one pod, as text.
 pub async fn metrics(pod: &Value) -> anyhow::Result<String> {
     let name = pod["metadata"]["name"].as_str().context("a pod's name")?;
-    kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics")]).await
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics");
+    Ok(client().await?.request_text(http::Request::get(path).body(Vec::new())?).await?)
 }
 
 /// The sum of a metric's lines that begin like this.

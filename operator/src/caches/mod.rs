@@ -106,6 +106,8 @@ struct Inner {
     wanted: HashSet<StoreId>,
     schemas: Demand,
     mentions: Mentions,
+    /// How often a store has changed.
+    changes: u64,
 }
 
 struct Watched {
@@ -173,7 +175,7 @@ impl Caches {
     /// Runs `read` over the caches in the name of `primary`, which is woken when anything changes that it looked up.
     pub fn observe<T>(&self, primary: &Primary, read: impl Fn(&View<'_>) -> T) -> T {
         loop {
-            let keys = {
+            let (answer, keys, changes) = {
                 let inner = self.read();
                 let view = View::new(&inner);
                 let answer = read(&view);
@@ -181,10 +183,14 @@ impl Caches {
                 if inner.mentions.is(primary, &keys) {
                     return answer;
                 }
-                keys
+                (answer, keys, inner.changes)
             };
-            // read again afterwards: an event from in between has woken nobody
-            self.write().mentions.set(primary, keys);
+            let mut inner = self.write();
+            inner.mentions.set(primary, keys);
+            // read again where an event came in between: it has woken nobody
+            if inner.changes == changes {
+                return answer;
+            }
         }
     }
 
@@ -270,7 +276,9 @@ impl Caches {
     }
 
     fn with_store<T>(&self, id: &StoreId, change: impl FnOnce(&mut Store) -> T) -> Option<T> {
-        self.write().stores.get_mut(id).map(|watched| change(&mut watched.store))
+        let mut inner = self.write();
+        inner.changes += 1;
+        inner.stores.get_mut(id).map(|watched| change(&mut watched.store))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {

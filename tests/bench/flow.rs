@@ -27,11 +27,12 @@ struct Args {
     json: bool,
     flows: usize,
     steps: usize,
+    columns: usize,
     nodes: usize,
 }
 
 fn args() -> anyhow::Result<Args> {
-    let mut args = Args { json: false, flows: 1_000, steps: 5_000, nodes: 2_000 };
+    let mut args = Args { json: false, flows: 1_000, steps: 5_000, columns: 5, nodes: 2_000 };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
         let mut number = || given.next().and_then(|n| n.parse().ok()).ok_or(anyhow::anyhow!("{arg} needs a number"));
@@ -39,8 +40,9 @@ fn args() -> anyhow::Result<Args> {
             "--json" => args.json = true,
             "--flows" => args.flows = number()?,
             "--steps" => args.steps = number()?,
+            "--columns" => args.columns = number()?.max(1),
             "--nodes" => args.nodes = number()?,
-            _ => anyhow::bail!("usage: flow [--json] [--flows N] [--steps N] [--nodes N]"),
+            _ => anyhow::bail!("usage: flow [--json] [--flows N] [--steps N] [--columns N] [--nodes N]"),
         }
     }
     Ok(args)
@@ -55,8 +57,8 @@ async fn main() -> anyhow::Result<()> {
     eprintln!("{} Jobs without a flow: {plain:.1} a second", args.flows * STEPS);
     let (many, rate) = many(args.flows).await?;
     eprintln!("{} flows: {:.1} Jobs a second, {many:?}", args.flows, rate);
-    let large = large(args.steps).await?;
-    eprintln!("one flow of {} steps: {large:?}", args.steps);
+    let large = large(args.steps, args.columns).await?;
+    eprintln!("one flow of {} steps in {} columns: {large:?}", args.steps, args.columns);
     let daemon_s = daemon(args.nodes).await?;
     eprintln!("a DaemonJob over {} nodes: {daemon_s:.1} s", args.nodes);
     let report = json!({
@@ -67,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
         "writes_per_step": many.writes_per_step,
         "rss_mb": many.rss_mb.max(large.rss_mb),
         "chain_s": chain_s,
-        "large": {"steps": args.steps, "seconds": large.seconds, "writes_per_step": large.writes_per_step},
+        "large": {"steps": args.steps, "columns": args.columns, "seconds": large.seconds, "writes_per_step": large.writes_per_step},
         "daemonjob_s": daemon_s,
         "checked": true,
     });
@@ -130,15 +132,15 @@ async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
     Ok((figures, (flows * STEPS) as f64 / seconds))
 }
 
-/// One flow of so many steps, in chains of 100.
-async fn large(steps: usize) -> anyhow::Result<Figures> {
+/// One flow of so many steps, in so many chains beside each other.
+async fn large(steps: usize, columns: usize) -> anyhow::Result<Figures> {
     let ns = Namespace::new("bench-large").await?;
     ns.apply(&objects::template()).await?;
     let watches = Watches::start(&ns.name).await?;
     let before = operator::writes().await?;
     let done = succeeded(&ns).await?;
     let start = Instant::now();
-    cluster::create(&ns, vec![objects::large(steps)], 1).await?;
+    cluster::create(&ns, vec![objects::large(steps, columns)], 1).await?;
     wait_until(|| async { Ok(done.get() == 1) }).await?;
     let seconds = start.elapsed().as_secs_f64();
     let figures = Figures::of(watches.stop().latencies(), before, steps, seconds).await?;

@@ -4,8 +4,6 @@ use serde_json::{Value, json};
 
 /// Steps of a chain.
 pub const STEPS: usize = 5;
-/// Steps of a column of the large flow.
-const COLUMN: usize = 100;
 
 fn pod() -> Value {
     json!({
@@ -45,9 +43,9 @@ pub fn template() -> Value {
 }
 
 /// One flow of columns `c<column>-s<step>`.
-pub fn large(steps: usize) -> Value {
+pub fn large(steps: usize, columns: usize) -> Value {
     let step = |i: usize| {
-        let (column, row) = (i / COLUMN, i % COLUMN);
+        let (row, column) = (i / columns, i % columns);
         let before: Vec<String> = row.checked_sub(1).map(|row| format!("c{column}-s{row}")).into_iter().collect();
         json!({"name": format!("c{column}-s{row}"), "dependencies": before, "jobTemplateRef": "t"})
     };

@@ -17,13 +17,18 @@ pub(crate) fn gvk() -> Gvk {
 
 /// Jobs by name.
 #[derive(Clone, Debug, Default)]
-pub struct Jobs(Vec<(String, Arc<DynamicObject>)>);
+pub struct Jobs(Vec<Arc<DynamicObject>>);
+
+fn name_of(job: &Arc<DynamicObject>) -> Option<&str> {
+    job.metadata.name.as_deref()
+}
 
 impl FromIterator<Arc<DynamicObject>> for Jobs {
     fn from_iter<T: IntoIterator<Item = Arc<DynamicObject>>>(iter: T) -> Self {
-        let mut all: Vec<_> = iter.into_iter().filter_map(|o| Some((o.metadata.name.clone()?, o))).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.dedup_by(|a, b| a.0 == b.0);
+        let mut all: Vec<_> = iter.into_iter().filter(|job| name_of(job).is_some()).collect();
+        // they come in this order from the caches
+        all.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
+        all.dedup_by(|a, b| name_of(a) == name_of(b));
         Self(all)
     }
 }
@@ -31,12 +36,12 @@ impl FromIterator<Arc<DynamicObject>> for Jobs {
 impl Jobs {
     /// The Job of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<DynamicObject>> {
-        self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok().map(|i| &self.0[i].1)
+        self.0.binary_search_by(|job| name_of(job).cmp(&Some(name))).ok().map(|i| &self.0[i])
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<DynamicObject>> {
-        self.0.iter().map(|(_, job)| job)
+        self.0.iter()
     }
 }
 

@@ -26,11 +26,13 @@ pub(super) fn jobs(
     let is_past = |run: i64| written.run.is_some_and(|current| run < current) && !kept(run);
     let (mut actions, mut next) = (Vec::new(), None::<Duration>);
     let mut ends: BTreeMap<&str, u8> = BTreeMap::new();
-    if frozen.steps.len() == written.steps.len() {
+    if frozen.has_ttl && frozen.steps.len() == written.steps.len() {
         let bytes = frozen.steps.iter().zip(written.steps.bytes());
         ends.extend(bytes.filter(|(_, b)| byte::is_end(*b)).map(|(s, b)| (s.name.as_str(), b)));
     }
-    for object in world.jobs.iter() {
+    // of a first run without TTLs no Job goes: a large flow has thousands
+    let may_go = frozen.has_ttl || written.run.is_some_and(|run| run > 1);
+    for object in world.jobs.iter().filter(|_| may_go) {
         let metadata = &object.metadata;
         let ours = job::kinship(metadata, &world.metadata, "JobFlow") == Kinship::Ours;
         let Some(run) = job::run_of(metadata).filter(|_| ours && metadata.deletion_timestamp.is_none()) else {
@@ -43,7 +45,7 @@ pub(super) fn jobs(
         let step = job::label(metadata, keys::STEP).unwrap_or_default();
         let latched = Some(run) == written.run && ends.contains_key(step);
         let ttl = frozen.index.get(step).and_then(|i| frozen.steps[*i].ttl).filter(|_| latched);
-        let (Some(ttl), Some(end)) = (ttl, job::end(object)) else { continue };
+        let Some((ttl, end)) = ttl.and_then(|ttl| Some((ttl, job::end(object)?))) else { continue };
         let ttl = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
         match end.at.and_then(|at| at.checked_add(ttl).ok()).and_then(|due| job::until(due, now)) {
             Some(left) => next = Some(next.map_or(left, |n| n.min(left))),

@@ -11,7 +11,7 @@ use tributary_blueprints::{duration, expr::Expression};
 use tributary_crds::{FlowStep, JobFlowSpec, OutputSource, Template};
 
 use super::verify::{self, Found};
-use crate::{Problem, names};
+use crate::{Problem, names, template};
 
 /// The name of the step that `errorHandler` is.
 pub(super) const ERROR_HANDLER: &str = "error-handler";
@@ -92,6 +92,10 @@ pub struct Frozen {
     pub(super) order: Vec<usize>,
     pub(super) index: HashMap<String, usize>,
     pub(super) parameters: Value,
+    /// Whether some step's Job goes some time after its end.
+    pub(super) has_ttl: bool,
+    /// What is to be said of restartPolicies that have no effect.
+    pub(super) forced: Option<String>,
 }
 
 impl Frozen {
@@ -119,8 +123,9 @@ impl Frozen {
             steps.push(ready(&spec, step.as_ref(), part, template, dependencies, named, stems.contains(&i)));
         }
         let index = steps.iter().enumerate().map(|(i, s)| (s.name.clone(), i)).collect();
+        let (has_ttl, forced) = (steps.iter().any(|s| s.ttl.is_some()), ignored_restart_policies(&steps));
         let parameters = spec.parameters.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-        Ok(Self { steps, order, index, parameters: Value::Object(parameters), spec, templates })
+        Ok(Self { steps, order, index, parameters: Value::Object(parameters), has_ttl, forced, spec, templates })
     }
 
     /// Names of the JobTemplates that a spec refers to.
@@ -132,6 +137,17 @@ impl Frozen {
     pub(super) fn parts(&self, part: Part) -> impl Iterator<Item = usize> {
         self.steps.iter().enumerate().filter(move |(_, s)| s.part == part).map(|(i, _)| i)
     }
+}
+
+/// restartPolicy is Never for every step; one that says otherwise is told so.
+fn ignored_restart_policies(steps: &[Step]) -> Option<String> {
+    let mut policies = steps.iter().filter_map(|s| Some((&s.name, template::ignored_restart_policy(&s.template)?)));
+    let (name, policy) = policies.next()?;
+    let others = policies.count();
+    let more = if others > 0 { format!(" (and {others} more steps)") } else { String::new() };
+    Some(format!(
+        "restartPolicy {policy} of step {name}{more} has no effect: it is Never, and retry says how often a step is tried"
+    ))
 }
 
 /// The steps in the order of the status: `flows`, `finally`, `errorHandler`.

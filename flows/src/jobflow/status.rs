@@ -9,7 +9,7 @@ use super::{
     scope::byte,
     world::World,
 };
-use crate::{Problem, job, pace, problem::listed, template};
+use crate::{Problem, job, pace, problem::listed};
 
 /// Steps that the status names.
 const MOST_ACTIVE: usize = 100;
@@ -189,11 +189,8 @@ pub(super) fn of_pass(world: &World, before: &JobFlowStatus, pass: Pass<'_>, now
     let (mut plan, after) = written(world, after, &wanted, now);
     plan.requeue = requeue;
     if plan.status.is_some() && world.status.run != after.run {
-        plan.events.extend(ignored_restart_policies(pass.frozen).map(|note| Event {
-            warning: true,
-            reason: "RestartPolicyForced".into(),
-            note,
-        }));
+        let forced = pass.frozen.forced.clone();
+        plan.events.extend(forced.map(|note| Event { warning: true, reason: "RestartPolicyForced".into(), note }));
     }
     (coalesced(world, plan, &after), after)
 }
@@ -300,7 +297,7 @@ fn message(pass: &Pass<'_>, state: FlowState) -> String {
 
 /// What a user should know of the spec beside its progress.
 fn said_of_spec(world: &World, frozen: &Frozen) -> String {
-    let mut said: Vec<String> = ignored_restart_policies(frozen).collect();
+    let mut said: Vec<String> = frozen.forced.iter().cloned().collect();
     let (now, then) = (&*world.spec, &frozen.spec);
     let same = now.flows == then.flows
         && now.finally == then.finally
@@ -319,16 +316,4 @@ fn said_of_spec(world: &World, frozen: &Frozen) -> String {
         }
     }
     said.join("\n")
-}
-
-/// restartPolicy is Never for every step; one that says otherwise is told so.
-fn ignored_restart_policies(frozen: &Frozen) -> impl Iterator<Item = String> + '_ {
-    let policies = frozen.steps.iter().filter_map(|s| Some((&s.name, template::ignored_restart_policy(&s.template)?)));
-    let mut policies = policies.peekable();
-    let first = policies.peek().map(|(name, policy)| (name.to_string(), policy.to_string()));
-    let others = policies.count().saturating_sub(1);
-    first.into_iter().map(move |(name, policy)| {
-        let more = if others > 0 { format!(" (and {others} more steps)") } else { String::new() };
-        format!("restartPolicy {policy} of step {name}{more} has no effect: it is Never, and retry says how often a step is tried")
-    })
 }

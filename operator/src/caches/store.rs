@@ -18,7 +18,7 @@ use tributary_crds::{GROUP, names};
 
 use super::{Primary, PrimaryKind};
 use crate::queue::Lane;
-use entry::Entry;
+use entry::{Body, Entry};
 
 /// Labels that objects can be found by.
 pub const INDEXED: [&str; 4] = [names::PIPELINE, names::JOB, names::FLOW, names::DAEMON_JOB];
@@ -48,7 +48,7 @@ pub struct Store {
     pub sync: Sync,
     objects: BTreeMap<Arc<Name>, Entry>,
     /// By namespace, label and value, for the labels of [`INDEXED`].
-    by_label: HashMap<(String, &'static str, String), BTreeSet<Arc<Name>>>,
+    by_label: HashMap<(String, &'static str, String), BTreeMap<Arc<Name>, Body>>,
     /// Topics by the Kafka topic that they stand for.
     by_kafka_topic: HashMap<String, BTreeSet<Arc<Name>>>,
     /// JobFlows by namespace and name of the JobTemplates that they refer to.
@@ -84,12 +84,12 @@ impl Store {
 
     /// One object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
-        Some(self.entry(namespace, name)?.object(&self.gvk))
+        Some(self.entry(namespace, name)?.body.object(&self.gvk))
     }
 
     /// One object as the type it is of; an error where it is not.
     pub fn read<T: DeserializeOwned>(&self, namespace: &str, name: &str) -> Option<Result<T, serde_json::Error>> {
-        Some(self.entry(namespace, name)?.read())
+        Some(self.entry(namespace, name)?.body.read())
     }
 
     fn entry(&self, namespace: &str, name: &str) -> Option<&Entry> {
@@ -98,12 +98,12 @@ impl Store {
 
     /// All objects.
     pub fn all(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
-        self.objects.values().map(|entry| entry.object(&self.gvk))
+        self.objects.values().map(|entry| entry.body.object(&self.gvk))
     }
 
     /// All objects as the type they are of; those that are not are left out.
     pub fn read_all<T: DeserializeOwned>(&self) -> impl Iterator<Item = T> {
-        self.objects.values().filter_map(|entry| entry.read().ok())
+        self.objects.values().filter_map(|entry| entry.body.read().ok())
     }
 
     /// All objects as decisions are about them, where they are, and when it is their turn.
@@ -123,19 +123,15 @@ impl Store {
         label: &'static str,
         value: &str,
     ) -> impl Iterator<Item = Arc<DynamicObject>> {
-        let names = self.by_label.get(&(namespace.to_owned(), label, value.to_owned()));
-        self.of(names)
-    }
-
-    fn of<'a>(&'a self, names: Option<&'a BTreeSet<Arc<Name>>>) -> impl Iterator<Item = Arc<DynamicObject>> + 'a {
-        names.into_iter().flatten().filter_map(|name| Some(self.objects.get(name)?.object(&self.gvk)))
+        let bodies = self.by_label.get(&(namespace.to_owned(), label, value.to_owned()));
+        bodies.into_iter().flat_map(BTreeMap::values).map(|body| body.object(&self.gvk))
     }
 
     /// Objects of the namespace whose names begin like this.
     pub fn named<'a>(&'a self, namespace: &'a str, prefix: &'a str) -> impl Iterator<Item = Arc<DynamicObject>> + 'a {
         let from = self.objects.range::<Name, _>((namespace.to_owned(), prefix.to_owned())..);
         let named = from.take_while(move |(name, _)| name.0 == namespace && name.1.starts_with(prefix));
-        named.map(|(_, entry)| entry.object(&self.gvk))
+        named.map(|(_, entry)| entry.body.object(&self.gvk))
     }
 
     /// Names of the JobFlows of the namespace that refer to this JobTemplate.
@@ -146,7 +142,8 @@ impl Store {
 
     /// Topics that stand for the same Kafka topic as `object`, itself included if it is here.
     pub fn rivals_of<'a>(&'a self, object: &DynamicObject) -> impl Iterator<Item = Arc<DynamicObject>> + use<'a> {
-        self.of(kafka_topic_of(object, &self.gvk).and_then(|topic| self.by_kafka_topic.get(&topic)))
+        let names = kafka_topic_of(object, &self.gvk).and_then(|topic| self.by_kafka_topic.get(&topic));
+        names.into_iter().flatten().filter_map(|name| Some(self.objects.get(name)?.body.object(&self.gvk)))
     }
 
     /// A list begins: what it does not name is gone when it ends.
@@ -201,8 +198,10 @@ impl Store {
         prune(&mut object, &self.gvk);
         let old = self.remove(&name);
         let name = Arc::new(name);
-        for entry in labels_of(&object) {
-            self.by_label.entry(entry).or_default().insert(name.clone());
+        let object = Arc::new(object);
+        let entry = Entry::new(&object, &self.gvk);
+        for label in labels_of(&object) {
+            self.by_label.entry(label).or_default().insert(name.clone(), entry.body.clone());
         }
         if let Some(topic) = kafka_topic_of(&object, &self.gvk) {
             self.by_kafka_topic.entry(topic).or_default().insert(name.clone());
@@ -210,8 +209,7 @@ impl Store {
         for template in self.templates_of(&object) {
             self.by_template.entry((name.0.clone(), template)).or_default().insert(name.clone());
         }
-        let object = Arc::new(object);
-        self.objects.insert(name, Entry::new(&object, &self.gvk));
+        self.objects.insert(name, entry);
         (old, object)
     }
 
@@ -226,9 +224,14 @@ impl Store {
     }
 
     fn remove(&mut self, name: &Name) -> Option<Arc<DynamicObject>> {
-        let old = self.objects.remove(name)?.object(&self.gvk);
-        for entry in labels_of(&old) {
-            unindex(&mut self.by_label, &entry, name);
+        let old = self.objects.remove(name)?.body.object(&self.gvk);
+        for label in labels_of(&old) {
+            if let Some(bodies) = self.by_label.get_mut(&label) {
+                bodies.remove(name);
+                if bodies.is_empty() {
+                    self.by_label.remove(&label);
+                }
+            }
         }
         if let Some(topic) = kafka_topic_of(&old, &self.gvk) {
             unindex(&mut self.by_kafka_topic, &topic, name);

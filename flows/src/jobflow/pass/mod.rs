@@ -71,6 +71,8 @@ pub(super) struct Pass<'a> {
     pub(super) notes: BTreeMap<String, (bool, StepStatus)>,
     pub(super) requeue: Option<Duration>,
     known: HashMap<&'a str, &'a StepStatus>,
+    /// The steps that some Job says it is of.
+    named: Vec<bool>,
     view: View<'a>,
     wanted: Vec<Wanted>,
     living: usize,
@@ -97,6 +99,9 @@ impl<'a> Pass<'a> {
             outputs: RefCell::new(before.outputs.get(&step.name).cloned().unwrap_or_default()),
         };
         let number = before.run.unwrap_or(1);
+        let mut named = vec![false; frozen.steps.len()];
+        let steps = world.jobs.iter().filter_map(|job| frozen.index.get(job::label(&job.metadata, keys::STEP)?));
+        steps.for_each(|i| named[*i] = true);
         Self {
             lives: frozen.steps.iter().enumerate().map(live).collect(),
             mode,
@@ -107,6 +112,7 @@ impl<'a> Pass<'a> {
             requeue: None,
             known: before.active.iter().map(|s| (s.name.as_str(), s)).collect(),
             view: View { jobs: &world.jobs, pods: &world.pods, owner: &world.metadata, kind: "JobFlow", now },
+            named,
             wanted: Vec::new(),
             living: 0,
             output_bytes: if before.outputs.is_empty() { 0 } else { json!(before.outputs).to_string().len() },
@@ -187,6 +193,9 @@ impl<'a> Pass<'a> {
     }
 
     fn has_job(&self, i: usize) -> bool {
+        if !self.named[i] {
+            return false;
+        }
         let step = &self.frozen.steps[i];
         let item = step.for_each.as_ref().map(|_| 0);
         let which = Which { run: self.number, item, attempt: 0 };

@@ -21,16 +21,16 @@ pub(super) struct Entry {
     pub(super) uid: Option<String>,
     /// When it is its own turn, where decisions are about it.
     pub(super) own_lane: Lane,
-    body: Body,
+    pub(super) body: Body,
 }
 
 /// Most objects are looked at when they change and never again: as text they take a tenth of the memory. Of flows and nodes a pass
 /// reads thousands.
-#[derive(Debug)]
-enum Body {
+#[derive(Clone, Debug)]
+pub(super) enum Body {
     Whole(Arc<DynamicObject>),
     /// Its JSON.
-    Text(Box<str>),
+    Text(Arc<str>),
 }
 
 impl Entry {
@@ -43,13 +43,15 @@ impl Entry {
             body: text.map_or_else(|| Body::Whole(object.clone()), |text| Body::Text(text.into())),
         }
     }
+}
 
+impl Body {
     /// The object, which is of this kind.
     pub(super) fn object(&self, gvk: &Gvk) -> Arc<DynamicObject> {
-        match &self.body {
-            Body::Whole(object) => object.clone(),
+        match self {
+            Self::Whole(object) => object.clone(),
             // it was written from one
-            Body::Text(text) => Arc::new(object_of(text, gvk).unwrap_or_else(|_| DynamicObject {
+            Self::Text(text) => Arc::new(object_of(text, gvk).unwrap_or_else(|_| DynamicObject {
                 types: None,
                 metadata: ObjectMeta::default(),
                 data: Value::Null,
@@ -59,9 +61,9 @@ impl Entry {
 
     /// The object as the type it is of.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        match &self.body {
-            Body::Whole(object) => parse(object),
-            Body::Text(text) => serde_json::from_str(text),
+        match self {
+            Self::Whole(object) => parse(object),
+            Self::Text(text) => serde_json::from_str(text),
         }
     }
 }
@@ -106,8 +108,8 @@ mod tests {
             let object: Arc<DynamicObject> = Arc::new(serde_json::from_value(object).unwrap());
             let entry = Entry::new(&object, &gvk);
             assert!(matches!(entry.body, Body::Text(_)));
-            assert_eq!(entry.object(&gvk), object);
-            assert_eq!(entry.read::<DynamicObject>().unwrap(), *object);
+            assert_eq!(entry.body.object(&gvk), object);
+            assert_eq!(entry.body.read::<DynamicObject>().unwrap(), *object);
             assert_eq!((entry.version, entry.uid.as_deref()), (Some(7), Some("u")));
         }
     }

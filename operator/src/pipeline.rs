@@ -147,7 +147,8 @@ impl Controller for Pipelines {
         for key in &keys {
             view.mention(key);
             if !children.0.contains_key(key) {
-                children.0.extend(view.get(Scope::All, key).map(|o| (key.clone(), Arc::unwrap_or_clone(o))));
+                let named = view.get(Scope::All, key).filter(|o| !is_revision(o));
+                children.0.extend(named.map(|o| (key.clone(), Arc::unwrap_or_clone(o))));
             }
         }
         // other primaries may carry the label of the Pipeline too, but it is no child of itself

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use tributary_tests::job::{pipeline, text, upload};
 use tributary_tests::kubectl::run;
-use tributary_tests::{Namespace, kubectl, root, s3};
+use tributary_tests::{JOB_TEMPLATES, Namespace, kubectl, root, s3};
 
 async fn namespace(name: &str) -> anyhow::Result<Namespace> {
     let ns = Namespace::unadmitted(name).await?.with_s3_secret().await?;
@@ -170,6 +170,7 @@ async fn output_that_exists_is_kept() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_examples_are_what_the_apiserver_takes() -> anyhow::Result<()> {
+    let _templates = JOB_TEMPLATES.lock().await;
     let ns = namespace("examples").await?;
     for entry in std::fs::read_dir(root().join("examples"))? {
         let path = entry?.path();

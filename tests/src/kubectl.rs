@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::until;
+
 /// What kubectl printed.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -49,12 +51,17 @@ pub async fn kubectl(args: &[&str]) -> anyhow::Result<String> {
     Ok(out.stdout)
 }
 
-/// Applies the CustomResourceDefinitions of a file or folder and waits until they are served. Other tests may install and
-/// remove theirs meanwhile.
+/// Applies the CustomResourceDefinitions of a file or folder and waits until they are served. Another test may remove one of them
+/// meanwhile, to install it again.
 pub async fn install_types(path: &Path) -> anyhow::Result<()> {
     let path = path.to_str().context("path")?;
-    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", path]).await?;
-    kubectl(&["wait", "--for=condition=Established", "-f", path, "--timeout=60s"]).await.map(drop)
+    until("the types of another operator", || async {
+        let applied = run(&["apply", "--server-side", "--force-conflicts", "-f", path], "").await?;
+        let served = run(&["wait", "--for=condition=Established", "-f", path, "--timeout=60s"], "").await?;
+        let words = format!("{path}: {}{}", applied.stderr, served.stderr);
+        Ok(((applied.ok && served.ok).then_some(()), words))
+    })
+    .await
 }
 
 /// What kubectl prints with `-o json`, parsed.

@@ -8,6 +8,7 @@ use std::{
 use futures::{StreamExt, future, stream};
 use tokio::time::Instant;
 use tributary_blueprints::{object::ObjectKey, plan::Action};
+use tributary_crds::names;
 
 use super::{Act, ActError, Refused, Target, Unanswered};
 use crate::caches::Scope;
@@ -47,10 +48,12 @@ impl Act {
             let due = (begin..).zip(together).filter(|(_, action)| may_go(action, refused)).collect::<Vec<_>>();
             begin += together.len();
             let results = match due[..] {
-                [(index, Action::Finalizers(to))] => match unanswered.pause(Instant::now()) {
-                    None => vec![(index, Came::To(self.finalizers(target, to).await))],
-                    Some(wait) => vec![(index, Came::After(wait.min(LOOK_AGAIN)))],
-                },
+                [(index, action @ Action::Finalizers(to))] => {
+                    match unanswered.pause(Instant::now()).filter(|_| takes_guard_away(action)) {
+                        None => vec![(index, Came::To(self.finalizers(target, to).await))],
+                        Some(wait) => vec![(index, Came::After(wait.clamp(LOOK_AGAIN, 5 * LOOK_AGAIN)))],
+                    }
+                }
                 _ => self.children(target, due, &scope, unanswered).await,
             };
             let mut is_refused = false;
@@ -93,9 +96,13 @@ impl Act {
             {
                 return Some((index, Came::After(wait)));
             }
-            unanswered.begin(action, Instant::now());
+            if let Action::Create(object) = action {
+                unanswered.begin(object, Instant::now());
+            }
             let result = self.child(by, action, scope).await;
-            unanswered.ended(action, &result);
+            if let Action::Create(object) = action {
+                unanswered.ended(object, &result, Instant::now());
+            }
             if matches!(&result, Err(error) if !matches!(error, ActError::Refused { .. })) {
                 failed.store(true, Ordering::Relaxed);
             }
@@ -120,6 +127,9 @@ impl Act {
 
 /// Not what was refused just as it is, nor what would leave something refused behind without its guard.
 fn may_go(action: &Action, refused: &Refused) -> bool {
-    let is_guard = matches!(action, Action::Finalizers(_));
-    (refused.is_empty() || !is_guard) && !refused.is_pausing(action, Instant::now())
+    (refused.is_empty() || !takes_guard_away(action)) && !refused.is_pausing(action, Instant::now())
+}
+
+fn takes_guard_away(action: &Action) -> bool {
+    matches!(action, Action::Finalizers(to) if !to.iter().any(|finalizer| finalizer == names::FINALIZER))
 }

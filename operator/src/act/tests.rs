@@ -260,7 +260,7 @@ async fn a_creation_that_nobody_answered_is_looked_for_and_holds_the_finalizer_u
     rig.server.on(pipeline, 200, json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p", "uid": "u", "resourceVersion": "8"}}));
     rig.caches.want(crate::caches::StoreId::new("", "ConfigMap", Scope::All));
     assert!(rig.act(&[create("a"), create("b")]).await.is_err());
-    let look = async |rig: &Rig| rig.act.look(&rig.target.primary, &rig.unanswered, |_| Scope::All).await.unwrap();
+    let look = async |rig: &Rig| rig.act.look(&rig.target.primary, &rig.unanswered, |_| Scope::All).await;
     look(&rig).await;
     // the one that is there is awaited by the next decision, the other may yet come
     assert_eq!(rig.caches.unseen(&rig.target.primary).map(|(_, key)| key.name), Some("a".into()));
@@ -268,7 +268,7 @@ async fn a_creation_that_nobody_answered_is_looked_for_and_holds_the_finalizer_u
     assert!(rig.act(std::slice::from_ref(&go)).await.unwrap().is_some());
     assert!(!rig.server.requests().iter().any(|request| request == pipeline));
     tokio::time::pause();
-    tokio::time::advance(LIMIT).await;
+    tokio::time::advance(HOLD).await;
     tokio::time::resume();
     look(&rig).await;
     assert!(rig.unanswered.is_empty());
@@ -277,4 +277,24 @@ async fn a_creation_that_nobody_answered_is_looked_for_and_holds_the_finalizer_u
     // an answer that says no leaves nothing to look for
     rig.act(&[create("c")]).await.unwrap();
     assert!(rig.unanswered.is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_says_nothing_of_an_earlier_creation_that_was_not_answered_nor_does_a_former_leader() {
+    let mut rig = Rig::new().await;
+    let [guard, go] = [vec![tributary_crds::names::FINALIZER.to_owned()], Vec::new()].map(Action::Finalizers);
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 504, failure(504, "Timeout", "etcdserver: request timed out"));
+    rig.server.on(&format!("POST {CONFIG_MAPS}"), 403, failure(403, "Forbidden", "exceeded quota"));
+    assert!(rig.act(&[create("a")]).await.is_err());
+    rig.act(&[create("a")]).await.unwrap();
+    assert!(!rig.unanswered.is_empty() && rig.act(std::slice::from_ref(&go)).await.unwrap().is_some());
+    // the guard itself may come at any time
+    let pipeline = "PATCH /apis/tributary.dev/v1alpha1/namespaces/ns/pipelines/p";
+    let answer = json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p", "uid": "u",
+        "resourceVersion": "8", "finalizers": [tributary_crds::names::FINALIZER]}});
+    rig.server.on(pipeline, 200, answer);
+    assert_eq!(rig.act(&[guard]).await.unwrap(), None);
+    rig.unanswered = Unanswered::since(Some(Instant::now()));
+    assert!(rig.unanswered.is_empty() && rig.act(&[go]).await.unwrap().is_some());
+    assert_eq!(rig.server.requests().iter().filter(|request| *request == pipeline).count(), 1);
 }

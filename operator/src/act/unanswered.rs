@@ -7,43 +7,64 @@ use std::{
     time::Duration,
 };
 
+use kube::core::DynamicObject;
 use tokio::time::Instant;
-use tributary_blueprints::{
-    object::{Gvk, ObjectKey},
-    plan::Action,
-};
+use tributary_blueprints::object::{Gvk, ObjectKey};
 
-use super::{Act, ActError, LIMIT, gvk_of};
+use super::{Act, ActError, gvk_of};
 use crate::caches::{Primary, Scope};
+
+/// How long after its answer was lost a request may still be carried out.
+pub const HOLD: Duration = Duration::from_secs(15);
 
 /// The creations of one primary that are under way, or whose answer was lost.
 #[derive(Debug, Default)]
-pub struct Unanswered(Mutex<BTreeMap<ObjectKey, (Gvk, Instant)>>);
+pub struct Unanswered {
+    of: Mutex<BTreeMap<ObjectKey, Lost>>,
+    /// What the leader before has lost is not known; it may be carried out until then.
+    until: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Lost {
+    gvk: Gvk,
+    /// When the last answer was lost, or the first request began that has none yet.
+    at: Instant,
+    is_under_way: bool,
+}
 
 impl Unanswered {
+    /// Of a primary that this replica has been in charge of since `term`.
+    pub fn since(term: Option<Instant>) -> Self {
+        Self { of: Mutex::default(), until: term.map(|at| at + HOLD) }
+    }
+
     /// The creation is about to be sent.
-    pub(super) fn begin(&self, action: &Action, now: Instant) {
-        let Action::Create(object) = action else { return };
+    pub(super) fn begin(&self, object: &DynamicObject, now: Instant) {
         let key = ObjectKey::of(object).unwrap_or_default();
         if let Ok(gvk) = gvk_of(object, &key) {
-            self.lock().insert(key, (gvk, now));
+            let mut all = self.lock();
+            // one that is still there was given up by its pass
+            let entry = all.entry(key).and_modify(|lost| lost.is_under_way = false);
+            entry.or_insert(Lost { gvk, at: now, is_under_way: true });
         }
     }
 
-    /// How it went.
-    pub(super) fn ended(&self, action: &Action, result: &Result<(), ActError>) {
-        let is_known = match result {
-            Ok(()) => true,
-            Err(ActError::Timeout { .. }) => false,
+    /// How it went. One that was refused says nothing of another before it that was not answered.
+    pub(super) fn ended(&self, object: &DynamicObject, result: &Result<(), ActError>, now: Instant) {
+        let key = ObjectKey::of(object).unwrap_or_default();
+        let is_lost = match result {
+            Err(ActError::Timeout { .. }) => true,
             Err(ActError::Transient { source, .. }) => {
-                matches!(&**source, kube::Error::Api(status) if status.code < 500)
+                !matches!(&**source, kube::Error::Api(status) if status.code < 500)
             }
-            Err(_) => true,
+            Ok(()) | Err(_) => false,
         };
-        if let Action::Create(object) = action
-            && is_known
-        {
-            self.lock().remove(&ObjectKey::of(object).unwrap_or_default());
+        let mut all = self.lock();
+        if is_lost && let Some(lost) = all.get_mut(&key) {
+            (lost.at, lost.is_under_way) = (now, false);
+        } else if result.is_ok() || all.get(&key).is_some_and(|lost| lost.is_under_way) {
+            all.remove(&key);
         }
     }
 
@@ -54,37 +75,39 @@ impl Unanswered {
 
     /// How long it may still be that one is carried out.
     pub(super) fn pause(&self, now: Instant) -> Option<Duration> {
-        self.lock().values().map(|(_, since)| (*since + LIMIT).saturating_duration_since(now)).max()
+        // one that was looked for and could not be seen is over only when that was answered
+        let open = self.lock().values().map(|lost| (lost.at + HOLD).max(now)).max();
+        let before = self.until.filter(|until| *until > now);
+        Some(open.into_iter().chain(before).max()?.saturating_duration_since(now))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, (Gvk, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Lost>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Act {
     /// Asks for the objects whose creation nobody has answered, and shows to the caches those that are there. One that is not may yet
-    /// come until the request cannot be under way any more.
-    ///
-    /// # Errors
-    /// What the apiserver says, except that an object is not there.
-    pub async fn look(
-        &self,
-        by: &Primary,
-        unanswered: &Unanswered,
-        scope: impl Fn(&ObjectKey) -> Scope,
-    ) -> Result<(), ActError> {
-        let open: Vec<_> =
-            unanswered.lock().iter().map(|(key, (gvk, begun))| (key.clone(), gvk.clone(), *begun)).collect();
-        for (key, gvk, begun) in open {
+    /// come until the request cannot be under way any more; nor is one forgotten before whose question is not answered either.
+    pub async fn look(&self, by: &Primary, unanswered: &Unanswered, scope: impl Fn(&ObjectKey) -> Scope) {
+        let open: Vec<_> = unanswered.lock().iter().map(|(key, lost)| (key.clone(), lost.clone())).collect();
+        for (key, lost) in open {
             let since = Instant::now();
-            let is_over = match self.api(&gvk, &key) {
-                Ok(api) => match self.timed("get", &key, api.get_opt(&key.name)).await? {
-                    Some(there) => {
-                        self.caches.wrote(by, scope(&key), &key, &there, since);
+            let is_old = since >= lost.at + HOLD;
+            let is_over = match self.api(&lost.gvk, &key) {
+                Ok(api) => match self.timed("get", &key, api.get_opt(&key.name)).await {
+                    Ok(Some(there)) => {
+                        // elsewhere it may be a stranger that is never shown; another creation tells
+                        if scope(&key) == Scope::All {
+                            self.caches.wrote(by, Scope::All, &key, &there, since);
+                        }
                         true
                     }
-                    None => since >= begun + LIMIT,
+                    Ok(None) => is_old,
+                    Err(error) => {
+                        tracing::debug!(%key, %error, "whether it was created is not known");
+                        is_old
+                    }
                 },
                 // it went with its kind
                 Err(_) => true,
@@ -93,6 +116,5 @@ impl Act {
                 unanswered.lock().remove(&key);
             }
         }
-        Ok(())
     }
 }

@@ -186,7 +186,7 @@ impl Caches {
                 (answer, keys, inner.changes)
             };
             let mut inner = self.write();
-            inner.mentions.set(primary, keys);
+            inner.mentions.set(primary, &keys);
             // read again where an event came in between: it has woken nobody
             if inner.changes == changes {
                 return answer;
@@ -196,7 +196,7 @@ impl Caches {
 
     /// Forgets what `primary` looked up.
     pub fn forget(&self, primary: &Primary) {
-        self.write().mentions.set(primary, BTreeSet::new());
+        self.write().mentions.set(primary, &BTreeSet::new());
     }
 
     /// The next decision on `by` waits until the cache shows this of the object; where the kind is not watched, it does

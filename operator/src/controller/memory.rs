@@ -37,6 +37,10 @@ pub struct Memory {
 }
 
 impl Memory {
+    fn new(term: Option<Instant>) -> Self {
+        Self { unanswered: Unanswered::since(term), ..Self::default() }
+    }
+
     /// Counts a failure; gives the pause after it.
     pub fn back_off(&mut self) -> Duration {
         self.failures += 1;
@@ -78,6 +82,8 @@ fn pause_after(failures: u32) -> Duration {
 #[derive(Debug, Default)]
 pub struct Memories {
     of: Mutex<HashMap<Primary, Memory>>,
+    /// When this replica began to lead.
+    term: Option<Instant>,
     /// Writes under way.
     pub background: Background,
 }
@@ -85,12 +91,12 @@ pub struct Memories {
 impl Memories {
     /// Nothing is remembered.
     pub fn new(background: Background) -> Self {
-        Self { of: Mutex::default(), background }
+        Self { of: Mutex::default(), term: Some(Instant::now()), background }
     }
 
     /// Takes an object's memory out: its worker has it alone.
     pub fn take(&self, primary: &Primary) -> Memory {
-        self.of.lock().unwrap_or_else(PoisonError::into_inner).remove(primary).unwrap_or_default()
+        self.of.lock().unwrap_or_else(PoisonError::into_inner).remove(primary).unwrap_or_else(|| Memory::new(self.term))
     }
 
     /// Puts it back.

@@ -213,7 +213,7 @@ async fn reconcile<C: Controller>(
     let Context { caches, act, .. } = context;
     // before it is looked what the caches show: they show it then, or it is awaited
     memory.end_late(primary, Instant::now());
-    act.look(primary, &memory.unanswered, |key: &ObjectKey| controller.scope(key)).await?;
+    act.look(primary, &memory.unanswered, |key: &ObjectKey| controller.scope(key)).await;
     if let Some((_, key)) = caches.unseen(primary) {
         tracing::trace!(primary = %primary.key(), %key, "the cache does not show a write yet");
         return Ok(Outcome::NotYet);

@@ -237,3 +237,22 @@ async fn what_happens_soon_after_a_pass_is_one_pass_while_the_apiserver_is_busy(
     };
     tokio::join!(work(&rig.toy, &rig.context, &rig.memories, &stop), events);
 }
+
+#[tokio::test]
+async fn what_was_created_without_an_answer_is_looked_for_before_the_next_decision() {
+    let rig = Rig::new(|_| Plan { actions: vec![config_map()], ..Plan::default() }).await;
+    let get = "GET /api/v1/namespaces/ns/configmaps/a";
+    rig.server.on(CONFIG_MAPS, 504, failure(504, "Timeout", "request timed out"));
+    rig.server.on(CONFIG_MAPS, 201, written());
+    rig.server.on(get, 403, failure(403, "Forbidden", "no"));
+    rig.server.on(get, 200, written());
+    assert!(rig.pass().await.is_some());
+    rig.pass().await;
+    assert_eq!(
+        rig.server.requests(),
+        [CONFIG_MAPS, get, CONFIG_MAPS],
+        "no answer to the question keeps nobody from deciding"
+    );
+    rig.pass().await;
+    assert_eq!(rig.server.requests()[3..], [CONFIG_MAPS], "it was answered");
+}

@@ -115,8 +115,8 @@ async fn settle(cluster: &Cluster, pipelines: usize) -> anyhow::Result<f64> {
     while succeeded.get() < pipelines {
         ensure!(start.elapsed() < LIMIT, "{} of {pipelines} within {LIMIT:?}", succeeded.get());
         if start.elapsed() > next {
-            eprintln!("  {} of {pipelines} after {next:?}", succeeded.get());
-            next += Duration::from_secs(10);
+            eprintln!("  {} of {pipelines} after {:.0?}", succeeded.get(), start.elapsed());
+            next = start.elapsed() + Duration::from_secs(10);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -43,6 +43,9 @@ pub struct Run {
     /// This replica's name in the lease and in events.
     #[arg(long, env = "POD_NAME", default_value = "tributary-operator")]
     pub pod_name: String,
+    /// The uid of the pod that this runs in: a process that is started again in it frees the lease that the former one held.
+    #[arg(long, env = "POD_UID")]
+    pub pod_uid: Option<String>,
     /// Objects of a kind that are worked on at a time.
     #[arg(long, env = "TRIBUTARY_WORKERS", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,

@@ -22,7 +22,7 @@ use crate::{
     http::{self, Shown},
     jobflow::{self, JobFlows},
     jobtemplate::JobTemplates,
-    lease::Election,
+    lease::{Election, Identity},
     mapreducejob::{self, MapReduceJobs, Settings},
     metrics::Metrics,
     pipeline::{self, Pipelines},
@@ -82,8 +82,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         None => tokio::spawn(stop.clone().cancelled_owned().map(Ok)),
     };
 
-    // a restarted pod keeps its name, and its former self may still hold the lease
-    let me = format!("{}_{:08x}", args.pod_name, rand::random::<u32>());
+    let me = Identity::new(&args.pod_name, args.pod_uid.as_deref());
     let (election, leads) = Election::new(client.clone(), &args.namespace, LEASE, me, metrics.clone());
     let retire = CancellationToken::new();
     let election = tokio::spawn(election.run(retire.clone()));

@@ -51,6 +51,7 @@ fn pod(args: &Manifests) -> Value {
             ],
             "env": [
                 {"name": "POD_NAME", "valueFrom": from("metadata.name")},
+                {"name": "POD_UID", "valueFrom": from("metadata.uid")},
                 {"name": "POD_NAMESPACE", "valueFrom": from("metadata.namespace")},
             ],
             "ports": [{"name": "http", "containerPort": PORT}, {"name": "webhook", "containerPort": webhook::PORT}],

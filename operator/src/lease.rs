@@ -84,12 +84,15 @@ fn decide(me: &Identity, lease: Option<&LeaseSpec>, unchanged: Duration, now: Ti
     match lease.holder_identity.as_deref().unwrap_or_default() {
         holder if holder == me.name => Step::Replace(held(lease.acquire_time.clone(), transitions)),
         "" => Step::Replace(held(None, transitions.saturating_add(1))),
-        holder if me.has_been(holder) => {
-            Step::Free(LeaseSpec { holder_identity: None, renew_time: Some(MicroTime(now)), ..lease.clone() })
-        }
+        holder if me.has_been(holder) => Step::Free(freed(lease.clone(), now)),
         _ if unchanged > Duration::from_secs(seconds) => Step::Replace(held(None, transitions.saturating_add(1))),
         _ => Step::Wait,
     }
+}
+
+/// The lease as anybody may take it at once.
+fn freed(lease: LeaseSpec, now: Timestamp) -> LeaseSpec {
+    LeaseSpec { holder_identity: None, renew_time: Some(MicroTime(now)), ..lease }
 }
 
 /// A replica's part in the election.
@@ -172,7 +175,7 @@ impl Election {
             Step::Replace(_) if self.courtesy.is_some_and(|until| asked < until) => return Ok(()),
             Step::Free(spec) => {
                 self.courtesy = Some(asked + COURTESY);
-                tracing::info!("the lease of this pod's former process is free");
+                tracing::info!("freeing the lease of this pod's former process");
                 self.api.replace(&self.name, &params, &self.lease(Some(version), spec)).await?;
                 return Ok(());
             }
@@ -192,11 +195,9 @@ impl Election {
 
     async fn release(&self) -> kube::Result<()> {
         let Some(lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
-        let mut spec = lease.spec.unwrap_or_default();
+        let spec = lease.spec.unwrap_or_default();
         if spec.holder_identity.as_deref() == Some(&self.me.name) {
-            spec.holder_identity = None;
-            spec.renew_time = Some(MicroTime(Timestamp::now()));
-            let lease = self.lease(lease.metadata.resource_version, spec);
+            let lease = self.lease(lease.metadata.resource_version, freed(spec, Timestamp::now()));
             self.api.replace(&self.name, &PostParams::default(), &lease).await?;
         }
         Ok(())

@@ -55,7 +55,7 @@ pub async fn kubectl(args: &[&str]) -> anyhow::Result<String> {
 /// meanwhile, to install it again.
 pub async fn install_types(path: &Path) -> anyhow::Result<()> {
     let path = path.to_str().context("path")?;
-    until("the types of another operator", || async {
+    until("types to be served", || async {
         let applied = run(&["apply", "--server-side", "--force-conflicts", "-f", path], "").await?;
         let served = run(&["wait", "--for=condition=Established", "-f", path, "--timeout=60s"], "").await?;
         let words = format!("{path}: {}{}", applied.stderr, served.stderr);

@@ -1,4 +1,4 @@
-//! A topic whose creation nobody answered: it has no owner, so that the one who made it must know of it when he goes.
+//! A topic whose creation nobody answered: it has no owner, so that whoever made it must know of it before it goes.
 
 use tributary_blueprints::plan::{Action, Plan};
 

@@ -32,7 +32,7 @@ pub use refused::Refused;
 use request::{gvk_of, is_already_exists, is_for_want_of_a_right, signed, url};
 pub use target::Target;
 use throttle::Throttle;
-pub use unanswered::{HOLD, Unanswered};
+pub use unanswered::Unanswered;
 
 use crate::{
     caches::{Caches, Expect, Primary, Scope},

@@ -4,7 +4,7 @@
 use serde_json::json;
 use tributary_blueprints::{plan::Action, world::Served};
 
-use super::{actions::AT_ONCE, *};
+use super::{actions::AT_ONCE, unanswered::HOLD, *};
 use crate::{
     caches::PrimaryKind,
     testing::{Server, failure},

@@ -1,5 +1,5 @@
 //! Creations that nobody has answered. The object may be there though no cache shows it: one without an owner would stay for ever
-//! where its maker went now.
+//! if its maker went now.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use super::{Act, ActError, gvk_of};
 use crate::caches::{Primary, Scope};
 
 /// How long after its answer was lost a request may still be carried out.
-pub const HOLD: Duration = Duration::from_secs(15);
+pub(super) const HOLD: Duration = Duration::from_secs(15);
 
 /// The creations of one primary that are under way, or whose answer was lost.
 #[derive(Debug, Default)]

@@ -98,6 +98,8 @@ mod tests {
         for rest in [
             json!({"spec": {"size": 1.5, "text": "\u{1F30A} \"x\" \n", "none": null}, "status": {"conditions": []}}),
             json!({"data": {"a": "b"}, "immutable": true}),
+            // the reader of JSON would otherwise take its neighbour
+            json!({"spec": {"exact": 122.416_294_033_786_585}}),
             json!({}),
         ] {
             let mut object = json!({"apiVersion": "example.com/v1", "kind": "Widget",

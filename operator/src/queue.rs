@@ -19,6 +19,10 @@ const SHARE: usize = 4;
 const SHARE_OF_NEW: usize = 16;
 /// How soon it is looked whether the apiserver has become faster than when the last new key was handed out.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Gaps between starts that a key may rest for before it comes again.
+const REST: u32 = 4;
+/// The longest rest.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// The queue of one controller.
 #[derive(Debug)]
@@ -26,6 +30,7 @@ pub struct Queue<K> {
     state: Mutex<State<K>>,
     wake: Notify,
     load: Arc<Load>,
+    gap: Duration,
 }
 
 /// How soon a key is to be worked on.
@@ -59,13 +64,13 @@ struct State<K> {
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self::new(Arc::default())
+        Self::new(Arc::default(), Duration::from_millis(50))
     }
 }
 
 impl<K> Queue<K> {
-    /// An empty one, whose new keys wait for the apiserver.
-    pub fn new(load: Arc<Load>) -> Self {
+    /// An empty one, whose new keys wait for the apiserver: for `gap`, where its answers take as long as can be borne.
+    pub fn new(load: Arc<Load>, gap: Duration) -> Self {
         let state = State {
             new: VecDeque::new(),
             normal: VecDeque::new(),
@@ -78,7 +83,7 @@ impl<K> Queue<K> {
             begun: 0,
             last_new: None,
         };
-        Self { state: Mutex::new(state), wake: Notify::new(), load }
+        Self { state: Mutex::new(state), wake: Notify::new(), load, gap }
     }
 }
 
@@ -97,7 +102,7 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
             let sleep = {
                 let (mut state, now) = (self.lock(), Instant::now());
                 state.promote(now);
-                let next_new = state.last_new.map_or(now, |last| last + self.load.gap(now));
+                let next_new = state.last_new.map_or(now, |last| last + self.gap(now));
                 if let Some(key) = state.take(now, next_new) {
                     if !(state.new.is_empty() && state.normal.is_empty() && state.urgent.is_empty()) {
                         self.wake.notify_one();
@@ -141,6 +146,15 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
     pub fn depth(&self) -> usize {
         let state = self.lock();
         state.dirty.keys().filter(|key| !state.processing.contains(*key)).count()
+    }
+
+    /// How long a key is to be left alone after its worker at present: whatever happens meanwhile is one decision and one status.
+    pub fn rest(&self, now: Instant) -> Duration {
+        (self.gap(now) * REST).min(LONGEST_REST)
+    }
+
+    fn gap(&self, now: Instant) -> Duration {
+        self.load.gap(self.gap, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -299,9 +313,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_new_waits_for_a_busy_apiserver_and_keeps_nothing_else_waiting() {
         let load = Arc::new(Load::default());
-        let queue = Queue::new(load.clone());
+        let queue = Queue::new(load.clone(), Duration::from_millis(50));
         let start = Instant::now();
         (0..100).for_each(|_| load.failed(Duration::from_secs(9), start));
+        assert_eq!(queue.rest(start), LONGEST_REST);
         (0..3).for_each(|key| queue.add(key, Lane::New));
         assert_eq!(queue.next().await, 0, "the first one begins");
         queue.add(10, Lane::Normal);

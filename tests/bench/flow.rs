@@ -9,7 +9,7 @@ mod flow {
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use flow::cluster::{self, Figures};
 use flow::objects::{self, STEPS};
 use flow::watch::Watches;
@@ -29,20 +29,36 @@ struct Args {
     steps: usize,
     columns: usize,
     nodes: usize,
+    /// The one part to run, of all.
+    only: Option<String>,
+    /// Where the latencies of many flows go.
+    samples: Option<String>,
 }
 
+const PARTS: [&str; 5] = ["chain", "plain", "many", "large", "daemon"];
+const USAGE: &str = "usage: flow [--json] [--flows N] [--steps N] [--columns N] [--nodes N] \
+                     [--only chain|plain|many|large|daemon] [--samples FILE]";
+
 fn args() -> anyhow::Result<Args> {
-    let mut args = Args { json: false, flows: 1_000, steps: 5_000, columns: 5, nodes: 2_000 };
+    let mut args =
+        Args { json: false, flows: 1_000, steps: 5_000, columns: 5, nodes: 2_000, only: None, samples: None };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
-        let mut number = || given.next().and_then(|n| n.parse().ok()).ok_or(anyhow::anyhow!("{arg} needs a number"));
+        let mut value = || given.next().with_context(|| format!("{arg} needs a value"));
+        let mut number = || value()?.parse().with_context(|| format!("{arg} needs a number"));
         match arg.as_str() {
             "--json" => args.json = true,
             "--flows" => args.flows = number()?,
             "--steps" => args.steps = number()?,
             "--columns" => args.columns = number()?.max(1),
             "--nodes" => args.nodes = number()?,
-            _ => anyhow::bail!("usage: flow [--json] [--flows N] [--steps N] [--columns N] [--nodes N]"),
+            "--only" => {
+                let part = value()?;
+                ensure!(PARTS.contains(&part.as_str()), USAGE);
+                args.only = Some(part);
+            }
+            "--samples" => args.samples = Some(value()?),
+            _ => anyhow::bail!(USAGE),
         }
     }
     Ok(args)
@@ -51,25 +67,45 @@ fn args() -> anyhow::Result<Args> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = args()?;
-    let chain_s = chain().await?;
-    eprintln!("a chain of {STEPS} steps: {chain_s:.2} s");
-    let plain = plain(args.flows * STEPS).await?;
-    eprintln!("{} Jobs without a flow: {plain:.1} a second", args.flows * STEPS);
-    let (many, rate) = many(args.flows).await?;
-    eprintln!("{} flows: {:.1} Jobs a second, {many:?}", args.flows, rate);
-    let large = large(args.steps, args.columns).await?;
-    eprintln!("one flow of {} steps in {} columns: {large:?}", args.steps, args.columns);
-    let daemon_s = daemon(args.nodes).await?;
-    eprintln!("a DaemonJob over {} nodes: {daemon_s:.1} s", args.nodes);
+    let wanted = |part: &str| args.only.as_deref().is_none_or(|only| only == part);
+    let (mut chain_s, mut plain, mut many, mut large, mut daemon_s) = (None, None, None, None, None);
+    if wanted("chain") {
+        let seconds = *chain_s.insert(chain_of_five().await?);
+        eprintln!("a chain of {STEPS} steps: {seconds:.2} s");
+    }
+    if wanted("plain") {
+        let rate = *plain.insert(plain_jobs(args.flows * STEPS).await?);
+        eprintln!("{} Jobs without a flow: {rate:.1} a second", args.flows * STEPS);
+    }
+    if wanted("many") {
+        let figures = *many.insert(many_flows(args.flows, args.samples.as_deref()).await?);
+        eprintln!("{} flows: {figures:?}", args.flows);
+    }
+    if wanted("large") {
+        let figures = *large.insert(large_flow(args.steps, args.columns).await?);
+        eprintln!("one flow of {} steps in {} columns: {figures:?}", args.steps, args.columns);
+    }
+    if wanted("daemon") {
+        let seconds = *daemon_s.insert(daemon(args.nodes).await?);
+        eprintln!("a DaemonJob over {} nodes: {seconds:.1} s", args.nodes);
+    }
+    let of_many = |figure: fn(&Figures) -> f64| many.as_ref().map(figure);
+    let of_large = |figure: fn(&Figures) -> f64| large.as_ref().map(figure);
     let report = json!({
         "bench": "flow",
-        "step_latency_ms": {"p50": large.p50_ms, "p99": large.p99_ms, "many": {"p50": many.p50_ms, "p99": many.p99_ms}},
-        "ratios": {"plain_jobs": rate / plain},
-        "flows_per_min": rate / STEPS as f64 * 60.0,
-        "writes_per_step": many.writes_per_step,
-        "rss_mb": many.rss_mb.max(large.rss_mb),
+        "step_latency_ms": {
+            "p50": of_large(|l| l.p50_ms), "p99": of_large(|l| l.p99_ms),
+            "many": {"p50": of_many(|m| m.p50_ms), "p99": of_many(|m| m.p99_ms)},
+        },
+        "ratios": {"plain_jobs": many.zip(plain).map(|(many, plain)| many.steps_per_s / plain)},
+        "flows_per_min": of_many(|m| m.steps_per_s / STEPS as f64 * 60.0),
+        "writes_per_step": of_many(|m| m.writes_per_step),
+        "rss_mb": many.iter().chain(&large).map(|f| f.rss_mb).reduce(f64::max),
         "chain_s": chain_s,
-        "large": {"steps": args.steps, "columns": args.columns, "seconds": large.seconds, "writes_per_step": large.writes_per_step},
+        "large": {
+            "steps": args.steps, "columns": args.columns,
+            "seconds": of_large(|l| l.seconds), "writes_per_step": of_large(|l| l.writes_per_step),
+        },
         "daemonjob_s": daemon_s,
         "checked": true,
     });
@@ -82,7 +118,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// One chain on an idle cluster, from its creation to Succeed; the median of three.
-async fn chain() -> anyhow::Result<f64> {
+async fn chain_of_five() -> anyhow::Result<f64> {
     let ns = Namespace::new("bench-chain").await?;
     let mut all = Vec::new();
     for run in 0..3 {
@@ -98,7 +134,7 @@ async fn chain() -> anyhow::Result<f64> {
 }
 
 /// So many Jobs created all at once; gives how many completed a second.
-async fn plain(jobs: usize) -> anyhow::Result<f64> {
+async fn plain_jobs(jobs: usize) -> anyhow::Result<f64> {
     let ns = Namespace::new("bench-plain").await?;
     // looked at as closely as the flows are
     let watches = Watches::start(&ns.name).await?;
@@ -110,13 +146,12 @@ async fn plain(jobs: usize) -> anyhow::Result<f64> {
     wait_until(|| async { Ok(done.get() == jobs) }).await?;
     let rate = jobs as f64 / start.elapsed().as_secs_f64();
     drop(watches);
-    ns.finish().await?;
-    settled().await?;
+    ns.remove().await?;
     Ok(rate)
 }
 
-/// So many chains at once; gives the figures, and how many Jobs completed a second.
-async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
+/// So many chains at once. Each latency goes to the file: the second it was seen at, and how long it was.
+async fn many_flows(flows: usize, samples: Option<&str>) -> anyhow::Result<Figures> {
     let ns = Namespace::new("bench-many").await?;
     let watches = Watches::start(&ns.name).await?;
     let before = operator::writes().await?;
@@ -126,14 +161,18 @@ async fn many(flows: usize) -> anyhow::Result<(Figures, f64)> {
     cluster::create(&ns, all, CREATORS).await?;
     wait_until(|| async { Ok(done.get() == flows) }).await?;
     let seconds = start.elapsed().as_secs_f64();
-    let figures = Figures::of(watches.stop().latencies(), before, flows * STEPS, seconds).await?;
-    ns.finish().await?;
-    settled().await?;
-    Ok((figures, (flows * STEPS) as f64 / seconds))
+    let latencies = watches.stop().latencies();
+    if let Some(file) = samples {
+        let line = |(at, latency): &(Instant, f64)| format!("{:.3} {latency:.3}\n", (*at - start).as_secs_f64());
+        std::fs::write(file, latencies.iter().map(line).collect::<String>())?;
+    }
+    let figures = Figures::of(&latencies, before, flows * STEPS, seconds).await?;
+    ns.remove().await?;
+    Ok(figures)
 }
 
 /// One flow of so many steps, in so many chains beside each other.
-async fn large(steps: usize, columns: usize) -> anyhow::Result<Figures> {
+async fn large_flow(steps: usize, columns: usize) -> anyhow::Result<Figures> {
     let ns = Namespace::new("bench-large").await?;
     ns.apply(&objects::template()).await?;
     let watches = Watches::start(&ns.name).await?;
@@ -143,9 +182,8 @@ async fn large(steps: usize, columns: usize) -> anyhow::Result<Figures> {
     cluster::create(&ns, vec![objects::large(steps, columns)], 1).await?;
     wait_until(|| async { Ok(done.get() == 1) }).await?;
     let seconds = start.elapsed().as_secs_f64();
-    let figures = Figures::of(watches.stop().latencies(), before, steps, seconds).await?;
-    ns.finish().await?;
-    settled().await?;
+    let figures = Figures::of(&watches.stop().latencies(), before, steps, seconds).await?;
+    ns.remove().await?;
     Ok(figures)
 }
 
@@ -187,15 +225,6 @@ async fn daemon(nodes: usize) -> anyhow::Result<f64> {
 async fn succeeded(ns: &Namespace) -> anyhow::Result<Counter> {
     let gvk = GroupVersionKind::gvk("tributary.dev", "v1alpha1", "JobFlow");
     Counter::start(&ns.name, &gvk, |status| status["state"] == "Succeed").await
-}
-
-/// Waits until what an earlier part has left is gone, so that it costs the next one nothing.
-async fn settled() -> anyhow::Result<()> {
-    wait_until(|| async {
-        let left = kubectl(&["get", "namespaces", "--no-headers"]).await?;
-        Ok(!left.lines().any(|l| l.starts_with("bench-") && l.contains("Terminating")))
-    })
-    .await
 }
 
 async fn wait_until<F, Fut>(mut holds: F) -> anyhow::Result<()>

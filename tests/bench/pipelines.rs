@@ -101,7 +101,7 @@ async fn bare(pipelines: usize) -> anyhow::Result<f64> {
     }
     let seconds = start.elapsed().as_secs_f64();
     stand_in.abort();
-    ns.finish().await?;
+    ns.remove().await?;
     Ok(pipelines as f64 / seconds)
 }
 

@@ -155,6 +155,11 @@ impl Namespace {
     pub async fn finish(self) -> anyhow::Result<()> {
         kubectl(&["delete", "namespace", &self.name, "--wait=false"]).await.map(drop)
     }
+
+    /// Deletes it and waits until it is gone, so that its end costs nothing of what is measured next.
+    pub async fn remove(self) -> anyhow::Result<()> {
+        kubectl(&["delete", "namespace", &self.name, "--timeout=30m"]).await.map(drop)
+    }
 }
 
 /// Installs the operator with the images under test and waits until it has its replicas.

@@ -20,6 +20,7 @@ mod tests;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 use kube::{
@@ -59,8 +60,18 @@ pub struct Queues {
 impl Default for Queues {
     fn default() -> Self {
         let load = Arc::<Load>::default();
-        let of = PrimaryKind::ALL.into_iter().map(|kind| (kind, Arc::new(Queue::new(load.clone())))).collect();
+        let of =
+            PrimaryKind::ALL.into_iter().map(|kind| (kind, Arc::new(Queue::new(load.clone(), gap_of(kind))))).collect();
         Self { of, load }
+    }
+}
+
+/// The time between two starts of a kind where the apiserver's answers take as long as can be borne: steps of flows are not to wait
+/// for each other, Pipelines are to be through soon.
+fn gap_of(kind: PrimaryKind) -> Duration {
+    match kind {
+        PrimaryKind::JobFlow | PrimaryKind::DaemonJob => Duration::from_millis(100),
+        _ => Duration::from_millis(20),
     }
 }
 

@@ -143,7 +143,7 @@ async fn work<C: Controller>(controller: &C, context: &Context, memories: &Memor
         let pass = pass(controller, context, memories, &primary);
         let requeue = stop.at_once.run_until_cancelled(pass).await.flatten();
         let now = Instant::now();
-        let rest = Some(context.caches.queues().load().rest(now)).filter(|rest| C::RESTS && !rest.is_zero());
+        let rest = Some(queue.rest(now)).filter(|rest| C::RESTS && !rest.is_zero());
         match rest {
             None => queue.done(&primary, requeue),
             Some(rest) => {

@@ -1,5 +1,7 @@
 //! The cluster as the benchmark uses it, and what the operator says of itself.
 
+use std::time::Instant;
+
 use anyhow::ensure;
 use serde_json::{Value, json};
 use tributary_tests::{Namespace, kubectl, kubectl::run, operator};
@@ -53,12 +55,15 @@ pub struct Figures {
     pub rss_mb: f64,
     /// From creation to the end.
     pub seconds: f64,
+    /// Steps that ended a second.
+    pub steps_per_s: f64,
 }
 
 impl Figures {
-    /// From latencies in seconds.
-    pub async fn of(mut latencies: Vec<f64>, before: f64, steps: usize, seconds: f64) -> anyhow::Result<Self> {
-        ensure!(!latencies.is_empty(), "no latency was seen");
+    /// From latencies in seconds, and when they were seen.
+    pub async fn of(seen: &[(Instant, f64)], before: f64, steps: usize, seconds: f64) -> anyhow::Result<Self> {
+        ensure!(!seen.is_empty(), "no latency was seen");
+        let mut latencies: Vec<f64> = seen.iter().map(|(_, latency)| *latency).collect();
         latencies.sort_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] * 1e3;
         let writes = operator::writes().await? - before;
@@ -68,6 +73,7 @@ impl Figures {
             writes_per_step: writes / steps as f64,
             rss_mb: operator::rss_mb(),
             seconds,
+            steps_per_s: steps as f64 / seconds,
         })
     }
 }

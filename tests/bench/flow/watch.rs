@@ -58,16 +58,19 @@ impl Watches {
 }
 
 impl Seen {
-    /// Seconds from the end of each step `...-s<n>` to the creation of the Job of `...-s<n + 1>`.
-    pub fn latencies(&self) -> Vec<f64> {
+    /// Each step `...-s<n + 1>`: when its Job was created, and the seconds from the end of step `...-s<n>` until then; in the order of
+    /// creation.
+    pub fn latencies(&self) -> Vec<(Instant, f64)> {
         let before = |job: &str| {
             let (stem, number) = job.rsplit_once("-s")?;
             Some(format!("{stem}-s{}", number.parse::<usize>().ok()?.checked_sub(1)?))
         };
         let of = |(job, created): (&String, &Instant)| {
             let ended = self.ended.get(&before(job)?)?;
-            Some(created.saturating_duration_since(*ended).as_secs_f64())
+            Some((*created, created.saturating_duration_since(*ended).as_secs_f64()))
         };
-        self.created.iter().filter_map(of).collect()
+        let mut latencies: Vec<_> = self.created.iter().filter_map(of).collect();
+        latencies.sort_by_key(|(created, _)| *created);
+        latencies
     }
 }

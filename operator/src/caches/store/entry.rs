@@ -99,7 +99,7 @@ mod tests {
             json!({"spec": {"size": 1.5, "text": "\u{1F30A} \"x\" \n", "none": null}, "status": {"conditions": []}}),
             json!({"data": {"a": "b"}, "immutable": true}),
             // the reader of JSON would otherwise take its neighbour
-            json!({"spec": {"exact": 122.416_294_033_786_585}}),
+            json!({"spec": {"exact": 31.245_270_191_439_438}}),
             json!({}),
         ] {
             let mut object = json!({"apiVersion": "example.com/v1", "kind": "Widget",

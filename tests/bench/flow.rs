@@ -41,7 +41,7 @@ const USAGE: &str = "usage: flow [--json] [--flows N] [--steps N] [--columns N] 
 
 fn args() -> anyhow::Result<Args> {
     let mut args =
-        Args { json: false, flows: 1_000, steps: 5_000, columns: 5, nodes: 2_000, only: None, samples: None };
+        Args { json: false, flows: 1_000, steps: 5_000, columns: 1, nodes: 2_000, only: None, samples: None };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
         let mut value = || given.next().with_context(|| format!("{arg} needs a value"));

@@ -185,6 +185,17 @@ pub(crate) fn words(pods: &[Arc<DynamicObject>]) -> Words {
     Words { blocked: report.blocked.unwrap_or_default(), failure: report.last_failure.unwrap_or_default() }
 }
 
+/// Whether decisions see the same before and after a pod of a Job has come or has changed: it goes on, and says what it said.
+/// Pods are made, bound and begin to run without anything to decide.
+pub fn goes_on_as_before(before: Option<&Arc<DynamicObject>>, after: &Arc<DynamicObject>) -> bool {
+    let goes_on = |pod: &DynamicObject| {
+        let phase = field(pod, &["status", "phase"]).and_then(Value::as_str);
+        pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    let said = |pod| words(std::slice::from_ref(pod));
+    before.is_none_or(|pod| goes_on(pod)) && goes_on(after) && before.map(said).unwrap_or_default() == said(after)
+}
+
 /// Most pods run and have nothing to tell: they are not worth parsing.
 fn may_have_words(pod: &DynamicObject) -> bool {
     let Some(status) = pod.data.get("status") else { return false };

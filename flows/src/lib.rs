@@ -18,7 +18,7 @@ mod run;
 mod template;
 mod unit;
 
-pub use job::{Jobs, Pods};
+pub use job::{Jobs, Pods, goes_on_as_before};
 pub use nodes::Node;
 pub use pace::Pace;
 pub use problem::Problem;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tributary_blueprints::object::{Gvk, ObjectKey, field};
 use tributary_crds::{GROUP, names};
+use tributary_flows::goes_on_as_before;
 
 use super::{
     Caches, Expect, Primary, PrimaryKind, Scope, StoreId, Sync, place,
@@ -51,7 +52,7 @@ impl Caches {
     }
 
     fn changed(&self, id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &Arc<DynamicObject>, lane: Lane) {
-        if !old.is_some_and(|old| says_the_same(id, old, new)) {
+        if !is_old_news(id, old, new) {
             // an edit is looked at in its turn
             let is_edited = old.is_some_and(|old| old.metadata.generation != new.metadata.generation);
             let own = if is_edited { Lane::Normal } else { own_lane(new) };
@@ -185,6 +186,20 @@ fn begun_by(object: &DynamicObject) -> Vec<Primary> {
     all
 }
 
+/// Whether a change is none to those who decide.
+fn is_old_news(id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &Arc<DynamicObject>) -> bool {
+    old.is_some_and(|old| says_the_same(id, old, new)) || is_pod_of_flow(id, old, new) && goes_on_as_before(old, new)
+}
+
+/// Whether it is a pod that only flows or DaemonJobs read, and stays theirs.
+fn is_pod_of_flow(id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &DynamicObject) -> bool {
+    let labels = &new.metadata.labels;
+    matches!(id.scope, Scope::OfFlows | Scope::OfDaemonJobs)
+        && id.kind == "Pod"
+        && old.is_none_or(|old| old.metadata.labels == *labels)
+        && !labels.iter().flatten().any(|(name, _)| name == names::PIPELINE)
+}
+
 /// Whether decisions see the same in both. Nodes, pods and Jobs change all the time in ways that are of no interest here, and a pass
 /// over a large flow is dear.
 fn says_the_same(id: &StoreId, old: &DynamicObject, new: &DynamicObject) -> bool {
@@ -206,6 +221,7 @@ fn says_the_same(id: &StoreId, old: &DynamicObject, new: &DynamicObject) -> bool
             }
             ("batch", "Job") if is_of_flow(new) => {
                 JOB_STATUS.iter().all(|name| status(old, name) == status(new, name))
+                    && verdicts(old).eq(verdicts(new))
                     && old.data.get("spec") == new.data.get("spec")
             }
             _ => old.data == new.data,
@@ -214,14 +230,22 @@ fn says_the_same(id: &StoreId, old: &DynamicObject, new: &DynamicObject) -> bool
 
 /// What is read of a pod, beside the conditions that are not met.
 const POD_STATUS: [&str; 5] = ["phase", "reason", "message", "containerStatuses", "initContainerStatuses"];
-/// What is read of a step's or a node's Job.
-const JOB_STATUS: [&str; 3] = ["conditions", "failed", "succeeded"];
+/// What is read of a step's or a node's Job, beside its conditions.
+const JOB_STATUS: [&str; 2] = ["failed", "succeeded"];
 
 fn status<'a>(object: &'a DynamicObject, name: &str) -> Option<&'a Value> {
     object.data.get("status")?.get(name)
 }
 
+fn conditions(object: &DynamicObject) -> impl Iterator<Item = &Value> {
+    status(object, "conditions").and_then(Value::as_array).into_iter().flatten()
+}
+
 fn unmet(pod: &DynamicObject) -> impl Iterator<Item = &Value> {
-    let conditions = status(pod, "conditions").and_then(Value::as_array).into_iter().flatten();
-    conditions.filter(|condition| condition["status"] == "False")
+    conditions(pod).filter(|condition| condition["status"] == "False")
+}
+
+/// The conditions of a Job but the one that its pods have said before.
+fn verdicts(job: &DynamicObject) -> impl Iterator<Item = &Value> {
+    conditions(job).filter(|condition| condition["type"] != "SuccessCriteriaMet")
 }

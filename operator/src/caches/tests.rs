@@ -248,23 +248,37 @@ async fn a_pod_wakes_its_flow_and_a_node_every_daemon_job_where_it_changes() {
     [&pods, &nodes].into_iter().for_each(|id| caches.want(id.clone()));
     caches.on_event(&daemons, Event::Apply(object("d", json!({}))));
     woken(&caches, PrimaryKind::DaemonJob).await;
-    caches.on_event(&pods, Event::Apply(object("p", json!({"labels": {names::FLOW: "f"}}))));
-    assert_eq!(woken(&caches, PrimaryKind::JobFlow).await, ["f"]);
     let of_flow = |name: &str, status: Value| {
         let mut object = object(name, json!({"labels": {names::FLOW: "f"}}));
         object.data = json!({"spec": {}, "status": status});
         object
     };
-    let scheduled =
-        |status: &str| json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": status}]});
+    let scheduled = |status: &str| {
+        let condition =
+            json!({"type": "PodScheduled", "status": status, "reason": "Unschedulable", "message": "too small"});
+        json!({"phase": "Pending", "conditions": [condition]})
+    };
+    let waiting = |reason: &str| {
+        let container = json!({"name": "c", "state": {"waiting": {"reason": reason, "message": "no"}}});
+        json!({"phase": "Pending", "containerStatuses": [container]})
+    };
     for (id, name, status, wakes) in [
+        (&pods, "p", json!({"phase": "Pending"}), false),
         (&pods, "p", scheduled("False"), true),
         (&pods, "p", scheduled("True"), true),
         (&pods, "p", json!({"phase": "Pending", "conditions": [], "hostIP": "1.2.3.4"}), false),
+        (&pods, "p", waiting("ContainerCreating"), false),
+        (&pods, "p", waiting("ErrImagePull"), true),
         (&pods, "p", json!({"phase": "Running"}), true),
+        (&pods, "p", json!({"phase": "Running", "hostIP": "1.2.3.4"}), false),
+        (&pods, "p", json!({"phase": "Succeeded"}), true),
+        (&pods, "q", json!({"phase": "Failed"}), true),
+        (&pods, "r", scheduled("False"), true),
         (&jobs(), "f-a", json!({}), true),
         (&jobs(), "f-a", json!({"active": 1, "startTime": "2026-01-01T00:00:00Z"}), false),
+        (&jobs(), "f-a", json!({"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]}), false),
         (&jobs(), "f-a", json!({"active": 0, "uncountedTerminatedPods": {}, "succeeded": 1}), true),
+        (&jobs(), "f-a", json!({"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}), true),
     ] {
         caches.on_event(id, Event::Apply(of_flow(name, status.clone())));
         assert_eq!(!woken(&caches, PrimaryKind::JobFlow).await.is_empty(), wakes, "{status}");

@@ -134,7 +134,7 @@ pub(crate) fn is_sure_to_complete(job: &DynamicObject, pods: &[Arc<DynamicObject
         && !has_failed
         && job.metadata.deletion_timestamp.is_none()
         && pod.metadata.deletion_timestamp.is_none()
-        && field(pod, &["status", "phase"]).and_then(Value::as_str) == Some("Succeeded")
+        && phase(pod) == Some("Succeeded")
 }
 
 /// Whether it is suspended by its spec.
@@ -185,12 +185,16 @@ pub(crate) fn words(pods: &[Arc<DynamicObject>]) -> Words {
     Words { blocked: report.blocked.unwrap_or_default(), failure: report.last_failure.unwrap_or_default() }
 }
 
-/// Whether decisions see the same before and after a pod of a Job has come or has changed: it goes on, and says what it said.
-/// Pods are made, bound and begin to run without anything to decide.
+/// The phase of a pod.
+pub(crate) fn phase(pod: &DynamicObject) -> Option<&str> {
+    field(pod, &["status", "phase"])?.as_str()
+}
+
+/// Whether a pod of a Job has come (`before` is none then) or has changed with nothing to decide: it has not ended, and nothing
+/// keeps it from running that did not before. Most pods are made, bound and begin to run like that.
 pub fn goes_on_as_before(before: Option<&Arc<DynamicObject>>, after: &Arc<DynamicObject>) -> bool {
     let goes_on = |pod: &DynamicObject| {
-        let phase = field(pod, &["status", "phase"]).and_then(Value::as_str);
-        pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+        pod.metadata.deletion_timestamp.is_none() && !matches!(phase(pod), Some("Succeeded" | "Failed"))
     };
     let said = |pod| words(std::slice::from_ref(pod));
     before.is_none_or(|pod| goes_on(pod)) && goes_on(after) && before.map(said).unwrap_or_default() == said(after)
@@ -203,7 +207,7 @@ fn may_have_words(pod: &DynamicObject) -> bool {
         let all = status.get(list).and_then(Value::as_array).into_iter().flatten();
         all.into_iter().any(|c| c.pointer("/state/waiting").is_some() || c.pointer("/lastState/terminated").is_some())
     };
-    match status.get("phase").and_then(Value::as_str) {
+    match phase(pod) {
         Some("Succeeded") => false,
         Some("Running") => is_waiting("containerStatuses") || is_waiting("initContainerStatuses"),
         _ => true,

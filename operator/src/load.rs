@@ -51,13 +51,13 @@ impl Load {
         self.lock().add(after.as_secs_f64().max(FAILED) / UNLOADED, now);
     }
 
-    /// The time between two starts at present, where it is `bearable` while answers take as long as can be borne: next to nothing
-    /// where the apiserver has room. It has no step anywhere: one would let many begin at the same moment, which then go on in
-    /// step, and wait for each other.
-    pub fn gap(&self, bearable: Duration, now: Instant) -> Duration {
+    /// The time between two starts at present: `at_limit` where answers take as long as can be borne, next to nothing where the
+    /// apiserver has room, and no jump in between: one would let many begin at the same moment, which then go on in step, and
+    /// wait for each other.
+    pub fn gap(&self, at_limit: Duration, now: Instant) -> Duration {
         let slowness = self.lock().faded(now).unwrap_or_default();
-        // a mean of finite numbers, and none of them negative
-        bearable.mul_f64(slowness.powi(3).min(1e9)).min(LONGEST_GAP)
+        // finite and not negative, as `mul_f64` wants it
+        at_limit.mul_f64(slowness.powi(3).min(1e9)).min(LONGEST_GAP)
     }
 
     fn lock(&self) -> MutexGuard<'_, Answers> {

@@ -30,7 +30,8 @@ pub struct Queue<K> {
     state: Mutex<State<K>>,
     wake: Notify,
     load: Arc<Load>,
-    gap: Duration,
+    /// The time between two new keys where the apiserver's answers take as long as can be borne.
+    gap_at_limit: Duration,
 }
 
 /// How soon a key is to be worked on.
@@ -69,8 +70,8 @@ impl<K> Default for Queue<K> {
 }
 
 impl<K> Queue<K> {
-    /// An empty one, whose new keys wait for the apiserver: for `gap`, where its answers take as long as can be borne.
-    pub fn new(load: Arc<Load>, gap: Duration) -> Self {
+    /// An empty one, whose new keys wait for the apiserver: for `gap_at_limit`, where its answers take as long as can be borne.
+    pub fn new(load: Arc<Load>, gap_at_limit: Duration) -> Self {
         let state = State {
             new: VecDeque::new(),
             normal: VecDeque::new(),
@@ -83,7 +84,7 @@ impl<K> Queue<K> {
             begun: 0,
             last_new: None,
         };
-        Self { state: Mutex::new(state), wake: Notify::new(), load, gap }
+        Self { state: Mutex::new(state), wake: Notify::new(), load, gap_at_limit }
     }
 }
 
@@ -154,7 +155,7 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
     }
 
     fn gap(&self, now: Instant) -> Duration {
-        self.load.gap(self.gap, now)
+        self.load.gap(self.gap_at_limit, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {

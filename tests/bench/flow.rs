@@ -64,57 +64,75 @@ fn args() -> anyhow::Result<Args> {
     Ok(args)
 }
 
+/// What the parts have come to that ran.
+#[derive(Default)]
+struct Results {
+    chain_s: Option<f64>,
+    /// Jobs a second.
+    plain: Option<f64>,
+    many: Option<Figures>,
+    large: Option<Figures>,
+    daemon_s: Option<f64>,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = args()?;
     let wanted = |part: &str| args.only.as_deref().is_none_or(|only| only == part);
-    let (mut chain_s, mut plain, mut many, mut large, mut daemon_s) = (None, None, None, None, None);
+    let mut results = Results::default();
     if wanted("chain") {
-        let seconds = *chain_s.insert(chain_of_five().await?);
+        let seconds = *results.chain_s.insert(chain_of_five().await?);
         eprintln!("a chain of {STEPS} steps: {seconds:.2} s");
     }
     if wanted("plain") {
-        let rate = *plain.insert(plain_jobs(args.flows * STEPS).await?);
+        let rate = *results.plain.insert(plain_jobs(args.flows * STEPS).await?);
         eprintln!("{} Jobs without a flow: {rate:.1} a second", args.flows * STEPS);
     }
     if wanted("many") {
-        let figures = *many.insert(many_flows(args.flows, args.samples.as_deref()).await?);
+        let figures = results.many.insert(many_flows(args.flows, args.samples.as_deref()).await?);
         eprintln!("{} flows: {figures:?}", args.flows);
     }
     if wanted("large") {
-        let figures = *large.insert(large_flow(args.steps, args.columns).await?);
+        let figures = results.large.insert(large_flow(args.steps, args.columns).await?);
         eprintln!("one flow of {} steps in {} columns: {figures:?}", args.steps, args.columns);
     }
     if wanted("daemon") {
-        let seconds = *daemon_s.insert(daemon(args.nodes).await?);
+        let seconds = *results.daemon_s.insert(daemon(args.nodes).await?);
         eprintln!("a DaemonJob over {} nodes: {seconds:.1} s", args.nodes);
     }
-    let of_many = |figure: fn(&Figures) -> f64| many.as_ref().map(figure);
-    let of_large = |figure: fn(&Figures) -> f64| large.as_ref().map(figure);
-    let report = json!({
-        "bench": "flow",
-        "step_latency_ms": {
-            "p50": of_large(|l| l.p50_ms), "p99": of_large(|l| l.p99_ms),
-            "many": {"p50": of_many(|m| m.p50_ms), "p99": of_many(|m| m.p99_ms)},
-        },
-        "ratios": {"plain_jobs": many.zip(plain).map(|(many, plain)| many.steps_per_s / plain)},
-        "flows_per_min": of_many(|m| m.steps_per_s / STEPS as f64 * 60.0),
-        "writes_per_step": of_many(|m| m.writes_per_step),
-        "rss_mb": many.iter().chain(&large).map(|f| f.rss_mb).reduce(f64::max),
-        "chain_s": chain_s,
-        "large": {
-            "steps": args.steps, "columns": args.columns,
-            "seconds": of_large(|l| l.seconds), "writes_per_step": of_large(|l| l.writes_per_step),
-        },
-        "daemonjob_s": daemon_s,
-        "checked": true,
-    });
+    let report = results.report(&args);
     if args.json {
         println!("{report}");
     } else {
         println!("{report:#}");
     }
     Ok(())
+}
+
+impl Results {
+    /// One object; `null` for what did not run.
+    fn report(&self, args: &Args) -> Value {
+        let of_many = |figure: fn(&Figures) -> f64| self.many.as_ref().map(figure);
+        let of_large = |figure: fn(&Figures) -> f64| self.large.as_ref().map(figure);
+        json!({
+            "bench": "flow",
+            "step_latency_ms": {
+                "p50": of_large(|l| l.p50_ms), "p99": of_large(|l| l.p99_ms),
+                "many": {"p50": of_many(|m| m.p50_ms), "p99": of_many(|m| m.p99_ms)},
+            },
+            "ratios": {"plain_jobs": self.many.zip(self.plain).map(|(many, plain)| many.steps_per_s / plain)},
+            "flows_per_min": of_many(|m| m.steps_per_s / STEPS as f64 * 60.0),
+            "writes_per_step": of_many(|m| m.writes_per_step),
+            "rss_mb": self.many.iter().chain(&self.large).map(|f| f.rss_mb).reduce(f64::max),
+            "chain_s": self.chain_s,
+            "large": {
+                "steps": args.steps, "columns": args.columns,
+                "seconds": of_large(|l| l.seconds), "writes_per_step": of_large(|l| l.writes_per_step),
+            },
+            "daemonjob_s": self.daemon_s,
+            "checked": true,
+        })
+    }
 }
 
 /// One chain on an idle cluster, from its creation to Succeed; the median of three.

@@ -7,6 +7,8 @@ use serde_json::Value;
 use tributary_blueprints::object::field;
 use tributary_crds::{Any, OutputSource};
 
+use crate::job;
+
 /// Bytes that all outputs of a run may have together.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 
@@ -27,8 +29,7 @@ pub(super) fn read(
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let succeeded =
-        |p: &&Arc<DynamicObject>| field(p, &["status", "phase"]).and_then(Value::as_str) == Some("Succeeded");
+    let succeeded = |p: &&Arc<DynamicObject>| job::phase(p) == Some("Succeeded");
     // of several pods the last by name, whichever order the cache has them in
     let pod = pods.iter().filter(succeeded).max_by_key(|p| &p.metadata.name).ok_or(Missing::Pod)?;
     wanted.iter().map(|(name, source)| Ok((name.clone(), Any(value(name, source, pod)?)))).collect()

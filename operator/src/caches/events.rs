@@ -186,12 +186,12 @@ fn begun_by(object: &DynamicObject) -> Vec<Primary> {
     all
 }
 
-/// Whether a change is none to those who decide.
+/// Whether nobody has anything to decide because of a change.
 fn is_old_news(id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &Arc<DynamicObject>) -> bool {
     old.is_some_and(|old| says_the_same(id, old, new)) || is_pod_of_flow(id, old, new) && goes_on_as_before(old, new)
 }
 
-/// Whether it is a pod that only flows or DaemonJobs read, and stays theirs.
+/// Whether it is a pod of a flow or a DaemonJob, before the change and after it, and of no Pipeline, whose rules may read all of it.
 fn is_pod_of_flow(id: &StoreId, old: Option<&Arc<DynamicObject>>, new: &DynamicObject) -> bool {
     let labels = &new.metadata.labels;
     matches!(id.scope, Scope::OfFlows | Scope::OfDaemonJobs)
@@ -245,7 +245,7 @@ fn unmet(pod: &DynamicObject) -> impl Iterator<Item = &Value> {
     conditions(pod).filter(|condition| condition["status"] == "False")
 }
 
-/// The conditions of a Job but the one that its pods have said before.
+/// The conditions of a Job but `SuccessCriteriaMet`: it comes before the Job has ended, and says what its pods have said.
 fn verdicts(job: &DynamicObject) -> impl Iterator<Item = &Value> {
     conditions(job).filter(|condition| condition["type"] != "SuccessCriteriaMet")
 }

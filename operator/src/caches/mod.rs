@@ -60,15 +60,17 @@ pub struct Queues {
 impl Default for Queues {
     fn default() -> Self {
         let load = Arc::<Load>::default();
-        let of =
-            PrimaryKind::ALL.into_iter().map(|kind| (kind, Arc::new(Queue::new(load.clone(), gap_of(kind))))).collect();
+        let of = PrimaryKind::ALL
+            .into_iter()
+            .map(|kind| (kind, Arc::new(Queue::new(load.clone(), gap_at_limit(kind)))))
+            .collect();
         Self { of, load }
     }
 }
 
 /// The time between two starts of a kind where the apiserver's answers take as long as can be borne: steps of flows are not to wait
 /// for each other, Pipelines are to be through soon.
-fn gap_of(kind: PrimaryKind) -> Duration {
+fn gap_at_limit(kind: PrimaryKind) -> Duration {
     match kind {
         PrimaryKind::JobFlow | PrimaryKind::DaemonJob => Duration::from_millis(100),
         _ => Duration::from_millis(20),

@@ -1,6 +1,6 @@
 //! Batch Jobs and their pods, as the caches hold them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
@@ -13,60 +13,6 @@ use tributary_crds::{Timestamp, names};
 /// batch/v1 Job.
 pub(crate) fn gvk() -> Gvk {
     Gvk::new("batch", "v1", "Job")
-}
-
-/// Jobs by name.
-#[derive(Clone, Debug, Default)]
-pub struct Jobs(Vec<Arc<DynamicObject>>);
-
-fn name_of(job: &Arc<DynamicObject>) -> Option<&str> {
-    job.metadata.name.as_deref()
-}
-
-impl FromIterator<Arc<DynamicObject>> for Jobs {
-    fn from_iter<T: IntoIterator<Item = Arc<DynamicObject>>>(iter: T) -> Self {
-        let mut all: Vec<_> = iter.into_iter().filter(|job| name_of(job).is_some()).collect();
-        // they come in this order from the caches
-        all.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
-        all.dedup_by(|a, b| name_of(a) == name_of(b));
-        Self(all)
-    }
-}
-
-impl Jobs {
-    /// The Job of this name.
-    pub fn get(&self, name: &str) -> Option<&Arc<DynamicObject>> {
-        self.0.binary_search_by(|job| name_of(job).cmp(&Some(name))).ok().map(|i| &self.0[i])
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<DynamicObject>> {
-        self.0.iter()
-    }
-}
-
-/// Pods by the uid of their Job.
-#[derive(Clone, Debug, Default)]
-pub struct Pods(HashMap<String, Vec<Arc<DynamicObject>>>);
-
-impl FromIterator<Arc<DynamicObject>> for Pods {
-    fn from_iter<T: IntoIterator<Item = Arc<DynamicObject>>>(iter: T) -> Self {
-        let mut by_job: HashMap<String, Vec<_>> = HashMap::new();
-        for pod in iter {
-            let owner = pod.metadata.owner_references.iter().flatten().find(|o| o.kind == "Job");
-            if let Some(uid) = owner.map(|o| o.uid.clone()) {
-                by_job.entry(uid).or_default().push(pod);
-            }
-        }
-        Self(by_job)
-    }
-}
-
-impl Pods {
-    /// Those of a Job.
-    pub fn of(&self, job: &DynamicObject) -> &[Arc<DynamicObject>] {
-        job.metadata.uid.as_ref().and_then(|uid| self.0.get(uid)).map_or(&[], Vec::as_slice)
-    }
 }
 
 /// What an object of a wanted name is to its would-be owner.

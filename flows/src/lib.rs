@@ -5,6 +5,7 @@
 
 pub mod daemonjob;
 mod expand;
+mod family;
 mod job;
 pub mod jobflow;
 pub mod jobtemplate;
@@ -18,7 +19,8 @@ mod run;
 mod template;
 mod unit;
 
-pub use job::{Jobs, Pods, goes_on_as_before};
+pub use family::{Family, Jobs, Named, Pods};
+pub use job::goes_on_as_before;
 pub use nodes::Node;
 pub use pace::Pace;
 pub use problem::Problem;

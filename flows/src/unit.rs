@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use kube::core::{DynamicObject, ObjectMeta};
 use tributary_crds::{Reason, Timestamp};
 
-use crate::job::{self, Jobs, Kinship, Pods};
-use crate::jobflow::Pauses;
+use crate::{
+    family::{Jobs, Pods},
+    job::{self, Kinship},
+    jobflow::Pauses,
+};
 
 /// How long a Job that was created may be missing from the cache: after a change of leader one watch may be behind
 /// another.
@@ -41,7 +44,7 @@ pub(crate) struct Ask<'a> {
 
 /// Where a unit is.
 #[derive(Debug)]
-pub(crate) enum Is<'a> {
+pub(crate) enum Is {
     /// Not begun.
     Absent,
     /// To be tried again from a time on.
@@ -49,13 +52,13 @@ pub(crate) enum Is<'a> {
     /// Waits for what has its name to go.
     Waiting(String),
     /// A Job of an earlier run has its name.
-    InTheWay(&'a DynamicObject),
+    InTheWay(Arc<DynamicObject>),
     /// Its Job was created and is not to be seen.
     Missing { attempt: u32, since: Timestamp },
     /// Its Job runs, or will.
-    Living { attempt: u32, job: &'a Arc<DynamicObject> },
+    Living { attempt: u32, job: Arc<DynamicObject> },
     /// It ended well.
-    Succeeded { job: &'a Arc<DynamicObject> },
+    Succeeded { job: Arc<DynamicObject> },
     /// It ended badly for good.
     Failed { attempt: u32, failed: Failure },
 }
@@ -73,12 +76,12 @@ impl Failure {
     }
 }
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// Where the unit is.
-    pub(crate) fn see(&self, ask: &Ask<'_>) -> Is<'a> {
+    pub(crate) fn see(&self, ask: &Ask<'_>) -> Is {
         let ours = |attempt: u32| {
             let job = self.jobs.get(&(ask.name)(attempt))?;
-            (self.kinship(job) == Kinship::Ours && (ask.is)(&job.metadata, attempt)).then_some(job)
+            (self.kinship(&job) == Kinship::Ours && (ask.is)(&job.metadata, attempt)).then_some(job)
         };
         let mut attempt = ask.recorded;
         // a try that began and was not recorded
@@ -99,7 +102,7 @@ impl<'a> View<'a> {
                 _ => Is::Missing { attempt, since },
             };
         };
-        match self.kinship(job) {
+        match self.kinship(&job) {
             Kinship::Stale => {
                 return Is::Waiting(format!("waits for the Job {name} of a former {} to be gone", self.kind));
             }
@@ -110,15 +113,15 @@ impl<'a> View<'a> {
             Kinship::Ours if (ask.is)(&job.metadata, attempt) => {}
             Kinship::Ours => return Is::InTheWay(job),
         }
-        let pods = self.pods.of(job);
-        match job::end(job) {
+        let pods = self.pods.of(&job);
+        match job::end(&job) {
             Some(end) if end.succeeded => Is::Succeeded { job },
             Some(end) => {
-                let words = job::words(pods).failure;
+                let words = job::words(&pods).failure;
                 let message = if words.is_empty() { end.message } else { words };
                 self.failed(ask, attempt, Failure::new(end.reason, message), end.at.unwrap_or(self.now))
             }
-            None if job::is_sure_to_complete(job, pods) => Is::Succeeded { job },
+            None if job::is_sure_to_complete(&job, &pods) => Is::Succeeded { job },
             None => Is::Living { attempt, job },
         }
     }
@@ -127,7 +130,7 @@ impl<'a> View<'a> {
         job::kinship(&job.metadata, self.owner, self.kind)
     }
 
-    fn failed(&self, ask: &Ask<'_>, attempt: u32, failed: Failure, at: Timestamp) -> Is<'a> {
+    fn failed(&self, ask: &Ask<'_>, attempt: u32, failed: Failure, at: Timestamp) -> Is {
         let is_final = ask.deadline_is_final && failed.reason == Reason::DeadlineExceeded.as_str();
         if attempt >= ask.retry.limit || is_final {
             return Is::Failed { attempt, failed };

@@ -69,13 +69,12 @@ impl Controller for DaemonJobs {
         let freeze = |o: &kube::core::DynamicObject| Frozen::new(thaw(o)?.0).ok();
         let record =
             ObjectKey::new(&Gvk::new("", "v1", "ConfigMap"), &primary.namespace, &children::outcomes(&primary.name));
-        let prefix = format!("{}-", primary.name);
         let label = (view, controller_revisions, names::DAEMON_JOB);
         Observed::World(World {
             revisions: revisions(&self.frozen, primary, &metadata, label, freeze),
             nodes: view.all(nodes).filter_map(|o| Node::read(&o)).collect(),
-            jobs: view.named(jobs, &primary.namespace, &prefix).collect(),
-            pods: view.labelled(pods, &primary.namespace, names::DAEMON_JOB, &primary.name).collect(),
+            jobs: view.jobs(jobs, &primary.namespace, names::DAEMON_JOB, &primary.name),
+            pods: view.family(pods, &primary.namespace, names::DAEMON_JOB, &primary.name).into(),
             record: view.get(Scope::OfDaemonJobs, &record),
             refusals: Vec::new(),
             pace: self.written.pace(&metadata),

@@ -1,7 +1,8 @@
 //! The controller of JobFlow: fills the World, and leaves the decision to `tributary_flows`.
 
-use std::convert::Infallible;
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
+use kube::core::DynamicObject;
 use tributary_blueprints::{
     object::{Gvk, ObjectKey},
     world::Refusal,
@@ -22,9 +23,24 @@ use crate::{
 /// The controller.
 #[derive(Debug, Default)]
 pub struct JobFlows {
-    specs: Memo<JobFlowSpec>,
+    specs: Memo<Spec>,
     frozen: Memo<Frozen>,
     written: Written,
+}
+
+#[derive(Debug)]
+struct Spec {
+    spec: Arc<JobFlowSpec>,
+    /// Names of the JobTemplates that it refers to.
+    templates: BTreeSet<String>,
+}
+
+impl Spec {
+    fn read(object: &DynamicObject) -> Result<Self, serde_json::Error> {
+        let spec: Arc<JobFlowSpec> = Arc::new(part(object, "spec")?);
+        let templates = Frozen::references(&spec).map(str::to_owned).collect();
+        Ok(Self { spec, templates })
+    }
 }
 
 impl JobFlows {
@@ -35,39 +51,34 @@ impl JobFlows {
         };
         let metadata = object.metadata.clone();
         let version = format!("{} {}", target.uid, metadata.generation.unwrap_or_default());
-        let spec =
-            self.specs.get(primary, version.clone(), || part::<JobFlowSpec>(&object, "spec")).map_err(unreadable)?;
+        let read = self.specs.get(primary, version.clone(), || Spec::read(&object)).map_err(unreadable)?;
         self.specs.keep(primary, &[version]);
-        let of = |name: &str| {
+        let of = |name: &String| {
             let key = ObjectKey::new(&PrimaryKind::JobTemplate.gvk(), &primary.namespace, name);
             let template: JobTemplateSpec = part(&*view.get(Scope::All, &key)?, "spec").ok()?;
-            Some((name.to_owned(), template.job_template))
+            Some((name.clone(), template.job_template))
         };
-        let mut names_of: Vec<&str> = Frozen::references(&spec).collect();
-        names_of.sort_unstable();
-        names_of.dedup();
         let stores = Stores::new();
-        let freeze = |o: &kube::core::DynamicObject| {
+        let freeze = |o: &DynamicObject| {
             let (spec, templates) = thaw(o)?;
             Frozen::new(&primary.name, spec, templates).ok()
         };
-        let lease = spec.mutex.as_ref().and_then(|mutex| {
+        let lease = read.spec.mutex.as_ref().and_then(|mutex| {
             let gvk = Gvk::new("coordination.k8s.io", "v1", "Lease");
             let key = ObjectKey::new(&gvk, &primary.namespace, &children::mutex(mutex));
             Some(view.get(Scope::OfFlows, &key)?.metadata.clone())
         });
-        let prefix = format!("{}-", primary.name);
         Ok(World {
             status: status(&object).map_err(unreadable)?,
-            templates: names_of.into_iter().filter_map(of).collect(),
+            templates: read.templates.iter().filter_map(of).collect(),
             revisions: revisions(&self.frozen, primary, &metadata, (view, &stores.revisions, names::FLOW), freeze),
-            jobs: view.named(&stores.jobs, &primary.namespace, &prefix).collect(),
-            pods: view.labelled(&stores.pods, &primary.namespace, names::FLOW, &primary.name).collect(),
+            jobs: view.jobs(&stores.jobs, &primary.namespace, names::FLOW, &primary.name),
+            pods: view.family(&stores.pods, &primary.namespace, names::FLOW, &primary.name).into(),
             lease,
             refusals: Vec::new(),
             pace: self.written.pace(&metadata),
             metadata,
-            spec,
+            spec: read.spec.clone(),
         })
     }
 }

@@ -16,7 +16,7 @@ use flow::watch::Watches;
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tributary_tests::counting::Counter;
-use tributary_tests::{Namespace, kubectl, operator};
+use tributary_tests::{Namespace, operator};
 
 /// How long any part may take.
 const LIMIT: Duration = Duration::from_secs(1_800);
@@ -210,7 +210,7 @@ async fn daemon(nodes: usize) -> anyhow::Result<f64> {
     let ns = Namespace::new("bench-daemon").await?;
     let name = |n: usize| format!("many-{n}");
     // of a run that was cut short
-    kubectl(&["delete", "nodes", "-l", "many=yes"]).await?;
+    cluster::remove_all_nodes().await?;
     cluster::make_nodes((0..nodes).map(name)).await?;
     let start = Instant::now();
     ns.apply(&objects::daemon()).await?;
@@ -234,7 +234,7 @@ async fn daemon(nodes: usize) -> anyhow::Result<f64> {
     let is_right = on.len() == jobs.len() && (nodes..=nodes + 20).contains(&jobs.len());
     ensure!(is_right, "{} Jobs on {} nodes", jobs.len(), on.len());
     ensure!(daemon["status"]["failed"] == 0, "{}", daemon["status"]);
-    cluster::remove_nodes((20..nodes + 20).map(name)).await?;
+    cluster::remove_all_nodes().await?;
     ns.finish().await?;
     Ok(seconds)
 }

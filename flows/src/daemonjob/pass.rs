@@ -150,7 +150,7 @@ impl<'a> Pass<'a> {
                 let end = since.checked_add(unit::PATIENCE).unwrap_or(since);
                 self.later(job::until(end, self.now).unwrap_or_default());
             }
-            Is::Living { attempt, job } => self.is_living(node, id, attempt, job),
+            Is::Living { attempt, job } => self.is_living(node, id, attempt, &job),
             Is::Succeeded { .. } => return self.ended(id, true),
             Is::Failed { attempt, failed } => {
                 self.note(node, true, failed, attempt, None);
@@ -177,7 +177,7 @@ impl<'a> Pass<'a> {
             self.actions.push(job::hold(job, hold));
         }
         self.record.set(id, At::Running(attempt));
-        let blocked = if hold { String::new() } else { job::words(self.world.pods.of(job)).blocked };
+        let blocked = if hold { String::new() } else { job::words(&self.world.pods.of(job)).blocked };
         let reason = if blocked.is_empty() { "" } else { Reason::PodsBlocked.as_str() };
         self.note(node, false, Failure::new(reason, blocked), attempt, None);
         if let Some((_, note)) = self.notes.get_mut(&node.name) {

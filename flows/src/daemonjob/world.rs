@@ -9,7 +9,7 @@ use tributary_crds::{DaemonJobSpec, DaemonJobStatus};
 
 use crate::{
     Node, Pace, Problem,
-    job::{Jobs, Pods},
+    family::{Jobs, Pods},
     names,
     revision::Revisions,
 };

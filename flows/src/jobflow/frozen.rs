@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -96,6 +96,9 @@ pub struct Frozen {
     pub(super) has_ttl: bool,
     /// What is to be said of restartPolicies that have no effect.
     pub(super) forced: Option<String>,
+    /// The spec that was last compared with this one, and whether a run of it would be the same: that of a large flow takes
+    /// milliseconds.
+    compared: Mutex<(Weak<JobFlowSpec>, bool)>,
 }
 
 impl Frozen {
@@ -125,7 +128,8 @@ impl Frozen {
         let index = steps.iter().enumerate().map(|(i, s)| (s.name.clone(), i)).collect();
         let (has_ttl, forced) = (steps.iter().any(|s| s.ttl.is_some()), ignored_restart_policies(&steps));
         let parameters = spec.parameters.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-        Ok(Self { steps, order, index, parameters: Value::Object(parameters), has_ttl, forced, spec, templates })
+        let (parameters, compared) = (Value::Object(parameters), Mutex::default());
+        Ok(Self { steps, order, index, parameters, has_ttl, forced, spec, templates, compared })
     }
 
     /// Names of the JobTemplates that a spec refers to.
@@ -134,9 +138,29 @@ impl Frozen {
         of_steps.chain(spec.error_handler.iter().map(|e| &e.job_template_ref)).flatten().map(String::as_str)
     }
 
+    /// Whether a run of this spec would be the same.
+    pub(super) fn is_of(&self, now: &Arc<JobFlowSpec>) -> bool {
+        let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::ptr::eq(compared.0.as_ptr(), Arc::as_ptr(now)) {
+            *compared = (Arc::downgrade(now), is_same_run(now, &self.spec));
+        }
+        compared.1
+    }
+
     pub(super) fn parts(&self, part: Part) -> impl Iterator<Item = usize> {
         self.steps.iter().enumerate().filter(move |(_, s)| s.part == part).map(|(i, _)| i)
     }
+}
+
+fn is_same_run(now: &JobFlowSpec, then: &JobFlowSpec) -> bool {
+    now.flows == then.flows
+        && now.finally == then.finally
+        && now.global_params == then.global_params
+        && now.parameters == then.parameters
+        && now.share_volumes == then.share_volumes
+        && now.error_handler == then.error_handler
+        && (now.fail_fast, now.strict_compatibility, now.max_parallel)
+            == (then.fail_fast, then.strict_compatibility, then.max_parallel)
 }
 
 /// restartPolicy is Never for every step; one that says otherwise is told so.

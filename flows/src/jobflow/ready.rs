@@ -68,8 +68,7 @@ impl Pass<'_> {
             Part::Flow => Ready::Run,
             Part::ErrorHandler if !all_ended(Part::Flow) => Ready::Wait,
             Part::ErrorHandler => {
-                let failed = self.frozen.parts(Part::Flow).any(|i| self.lives[i].byte.get() == byte::FAILED);
-                if failed && !self.is_stopped() { Ready::Run } else { Ready::Skip }
+                if self.has_failed && !self.is_stopped() { Ready::Run } else { Ready::Skip }
             }
             Part::Finally if all_ended(Part::Flow) && all_ended(Part::ErrorHandler) => Ready::Run,
             Part::Finally => Ready::Wait,
@@ -88,7 +87,7 @@ impl Pass<'_> {
         let failed = |i: usize| self.lives[i].byte.get() == byte::FAILED;
         self.frozen.spec.fail_fast
             && step.part == Part::Flow
-            && self.frozen.parts(Part::Flow).any(failed)
+            && self.has_failed
             && !step.dependencies.iter().chain(&step.named).any(|d| failed(*d))
     }
 }

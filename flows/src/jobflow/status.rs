@@ -298,16 +298,7 @@ fn message(pass: &Pass<'_>, state: FlowState) -> String {
 /// What a user should know of the spec beside its progress.
 fn said_of_spec(world: &World, frozen: &Frozen) -> String {
     let mut said: Vec<String> = frozen.forced.iter().cloned().collect();
-    let (now, then) = (&*world.spec, &frozen.spec);
-    let same = now.flows == then.flows
-        && now.finally == then.finally
-        && now.global_params == then.global_params
-        && now.parameters == then.parameters
-        && now.share_volumes == then.share_volumes
-        && now.error_handler == then.error_handler
-        && (now.fail_fast, now.strict_compatibility, now.max_parallel)
-            == (then.fail_fast, then.strict_compatibility, then.max_parallel);
-    if !same {
+    if !frozen.is_of(&world.spec) {
         said.push("the spec has changed since the run began: that applies to the next run".into());
     }
     for (name, template) in &frozen.templates {

@@ -8,7 +8,7 @@ use tributary_crds::{JobFlowSpec, JobFlowStatus, Template};
 
 use super::frozen::Frozen;
 use crate::{
-    job::{Jobs, Pods},
+    family::{Jobs, Pods},
     pace::Pace,
     revision::Revisions,
 };

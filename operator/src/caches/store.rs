@@ -9,22 +9,30 @@ use std::{
     sync::Arc,
 };
 
+use imbl::OrdMap;
 use kube::core::{DynamicObject, TypeMeta};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 use tributary_blueprints::object::{Gvk, field};
 use tributary_crds::{GROUP, names};
+use tributary_flows::{Family, Named};
 
 use super::{Primary, PrimaryKind};
 use crate::queue::Lane;
 use entry::{Body, Entry};
 
 /// Labels that objects can be found by.
-pub const INDEXED: [&str; 4] = [names::PIPELINE, names::JOB, names::FLOW, names::DAEMON_JOB];
+const INDEXED: [&str; 2] = [names::PIPELINE, names::JOB];
+/// The same, where there may be thousands of one value, which are handed out all at once.
+const FAMILIES: [&str; 2] = [names::FLOW, names::DAEMON_JOB];
 
 /// Namespace and name.
 pub type Name = (String, String);
+
+/// Namespace, label and value.
+type Label = (String, &'static str, String);
+type Objects = OrdMap<Arc<Name>, Entry>;
 
 /// What a watch has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,9 +54,11 @@ pub struct Store {
     gvk: Gvk,
     /// Whether it is complete.
     pub sync: Sync,
-    objects: BTreeMap<Arc<Name>, Entry>,
+    objects: Objects,
     /// By namespace, label and value, for the labels of [`INDEXED`].
-    by_label: HashMap<(String, &'static str, String), BTreeMap<Arc<Name>, Body>>,
+    by_label: HashMap<Label, BTreeMap<Arc<Name>, Body>>,
+    /// The same for the labels of [`FAMILIES`].
+    families: HashMap<Label, Family>,
     /// Topics by the Kafka topic that they stand for.
     by_kafka_topic: HashMap<String, BTreeSet<Arc<Name>>>,
     /// JobFlows by namespace and name of the JobTemplates that they refer to.
@@ -67,8 +77,9 @@ impl Store {
         Self {
             gvk,
             sync: Sync::Pending,
-            objects: BTreeMap::new(),
+            objects: Objects::new(),
             by_label: HashMap::new(),
+            families: HashMap::new(),
             by_kafka_topic: HashMap::new(),
             by_template: HashMap::new(),
             listed: None,
@@ -116,22 +127,27 @@ impl Store {
         })
     }
 
-    /// Objects in the namespace that carry the label, one of [`INDEXED`], with this value.
+    /// Objects in the namespace that carry the label, which must be indexed, with this value.
     pub fn labelled(
         &self,
         namespace: &str,
         label: &'static str,
         value: &str,
     ) -> impl Iterator<Item = Arc<DynamicObject>> {
-        let bodies = self.by_label.get(&(namespace.to_owned(), label, value.to_owned()));
-        bodies.into_iter().flat_map(BTreeMap::values).map(|body| body.object(&self.gvk))
+        let key = (namespace.to_owned(), label, value.to_owned());
+        let bodies = self.by_label.get(&key).into_iter().flat_map(BTreeMap::values);
+        let family = self.families.get(&key).into_iter().flat_map(Family::iter);
+        bodies.map(|body| body.object(&self.gvk)).chain(family.cloned())
     }
 
-    /// Objects of the namespace whose names begin like this.
-    pub fn named<'a>(&'a self, namespace: &'a str, prefix: &'a str) -> impl Iterator<Item = Arc<DynamicObject>> + 'a {
-        let from = self.objects.range::<Name, _>((namespace.to_owned(), prefix.to_owned())..);
-        let named = from.take_while(move |(name, _)| name.0 == namespace && name.1.starts_with(prefix));
-        named.map(|(_, entry)| entry.body.object(&self.gvk))
+    /// The same, as it is now. The label is that of a JobFlow or a DaemonJob.
+    pub fn family(&self, namespace: &str, label: &'static str, value: &str) -> Family {
+        self.families.get(&(namespace.to_owned(), label, value.to_owned())).cloned().unwrap_or_default()
+    }
+
+    /// The objects of a namespace as they are now.
+    pub fn in_namespace(&self, namespace: &str) -> impl Named + use<> {
+        InNamespace { gvk: self.gvk.clone(), namespace: namespace.to_owned(), objects: self.objects.clone() }
     }
 
     /// Names of the JobFlows of the namespace that refer to this JobTemplate.
@@ -200,8 +216,11 @@ impl Store {
         let name = Arc::new(name);
         let object = Arc::new(object);
         let entry = Entry::new(&object, &self.gvk);
-        for label in labels_of(&object) {
+        for label in labels_of(&object, INDEXED) {
             self.by_label.entry(label).or_default().insert(name.clone(), entry.body.clone());
+        }
+        for label in labels_of(&object, FAMILIES) {
+            self.families.entry(label).or_default().insert(object.clone());
         }
         if let Some(topic) = kafka_topic_of(&object, &self.gvk) {
             self.by_kafka_topic.entry(topic).or_default().insert(name.clone());
@@ -218,14 +237,22 @@ impl Store {
         self.newest = self.newest.max(version_of(object).unwrap_or_default());
         let name = name_of(object);
         // one that has merely left what is watched, and has come back by a write, is known in a later version
-        let is_it = |known: &Entry| known.uid == object.metadata.uid && known.version <= version_of(object);
+        let is_it = |known: &Entry| known.uid.as_deref() == object.metadata.uid.as_deref() && known.version <= version_of(object);
         let is_it = self.objects.get(&name).is_some_and(is_it);
         if is_it { self.remove(&name) } else { None }
     }
 
     fn remove(&mut self, name: &Name) -> Option<Arc<DynamicObject>> {
         let old = self.objects.remove(name)?.body.object(&self.gvk);
-        for label in labels_of(&old) {
+        for label in labels_of(&old, FAMILIES) {
+            if let Some(family) = self.families.get_mut(&label) {
+                family.remove(&old);
+                if family.is_empty() {
+                    self.families.remove(&label);
+                }
+            }
+        }
+        for label in labels_of(&old, INDEXED) {
             if let Some(bodies) = self.by_label.get_mut(&label) {
                 bodies.remove(name);
                 if bodies.is_empty() {
@@ -244,6 +271,20 @@ impl Store {
 
     fn templates_of(&self, object: &DynamicObject) -> BTreeSet<String> {
         if self.gvk.group == GROUP && self.gvk.kind == "JobFlow" { templates_of(object) } else { BTreeSet::new() }
+    }
+}
+
+/// The objects of a namespace at one moment.
+#[derive(Debug)]
+struct InNamespace {
+    gvk: Gvk,
+    namespace: String,
+    objects: Objects,
+}
+
+impl Named for InNamespace {
+    fn get(&self, name: &str) -> Option<Arc<DynamicObject>> {
+        Some(self.objects.get(&(self.namespace.clone(), name.to_owned()))?.body.object(&self.gvk))
     }
 }
 
@@ -266,8 +307,8 @@ pub fn name_of(object: &DynamicObject) -> Name {
     (object.metadata.namespace.clone().unwrap_or_default(), object.metadata.name.clone().unwrap_or_default())
 }
 
-fn labels_of(object: &DynamicObject) -> impl Iterator<Item = (String, &'static str, String)> {
-    INDEXED.into_iter().filter_map(|label| {
+fn labels_of(object: &DynamicObject, which: [&'static str; 2]) -> impl Iterator<Item = Label> {
+    which.into_iter().filter_map(|label| {
         let value = object.metadata.labels.as_ref()?.get(label)?;
         Some((object.metadata.namespace.clone().unwrap_or_default(), label, value.clone()))
     })

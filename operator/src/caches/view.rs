@@ -9,6 +9,7 @@ use tributary_blueprints::{
     world::Served,
 };
 use tributary_crds::names;
+use tributary_flows::{Family, Jobs};
 
 use super::{Inner, Scope, StoreId, Sync};
 
@@ -101,16 +102,18 @@ impl<'a> View<'a> {
         store.into_iter().flat_map(move |watched| watched.store.labelled(namespace, label, value))
     }
 
-    /// Objects of a kind in the namespace whose names begin like this. Whoever observes is woken for those only that
-    /// name it as their owner.
-    pub fn named<'s>(
-        &'s self,
-        id: &StoreId,
-        namespace: &'s str,
-        prefix: &'s str,
-    ) -> impl Iterator<Item = Arc<DynamicObject>> {
-        let store = self.inner.stores.get(id);
-        store.into_iter().flat_map(move |watched| watched.store.named(namespace, prefix))
+    /// Objects of a kind in the namespace that carry the label of a JobFlow or a DaemonJob with this value, as they are now.
+    pub fn family(&self, id: &StoreId, namespace: &str, label: &'static str, value: &str) -> Family {
+        let store = self.inner.stores.get(id).map(|watched| &watched.store);
+        store.map(|store| store.family(namespace, label, value)).unwrap_or_default()
+    }
+
+    /// The same with all others of the namespace, by their names. Whoever observes is woken for those only that name it as
+    /// their owner.
+    pub fn jobs(&self, id: &StoreId, namespace: &str, label: &'static str, value: &str) -> Jobs {
+        let Some(watched) = self.inner.stores.get(id) else { return Jobs::default() };
+        let named = Arc::new(watched.store.in_namespace(namespace));
+        Jobs::new(named, watched.store.family(namespace, label, value))
     }
 
     /// Names of the JobFlows of the namespace that refer to this JobTemplate.

@@ -60,5 +60,10 @@ fn webhook(name: &str, args: &Manifests) -> Value {
             "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
             "resources": ["blueprints", "daemonjobs", "jobflows", "pipelines"],
         }],
+        // as `review` sees it: finalizers, labels and what is on its way out are no reason for a call
+        "matchConditions": [{
+            "name": "changed",
+            "expression": "!has(object.metadata.deletionTimestamp) && (oldObject == null || object.spec != oldObject.spec)",
+        }],
     })
 }

@@ -75,7 +75,7 @@ fn start(dirs: &Dirs) -> Result<()> {
     let parts = parts::all(dirs);
     let begin = |name: &str| {
         let part = parts.iter().find(|p| p.name == name).with_context(|| format!("no part {name}"))?;
-        daemons.start(name, &mut part.command()).map(|_| part)
+        daemons.start(name, &part.command()).map(|_| part)
     };
     let wait = |part: &Part| daemons.wait(part.name, LIMIT, |p| part.ready(p));
     thread::scope(|s| {
@@ -165,7 +165,7 @@ pub fn fake_nodes(dirs: &Dirs, count: usize) -> Result<()> {
     let daemons = Daemons::new(&dirs.state());
     let kwok = parts::kwok(dirs);
     if daemons.find(kwok.name).is_none() {
-        daemons.start(kwok.name, &mut kwok.command())?;
+        daemons.start(kwok.name, &kwok.command())?;
     }
     daemons.wait(kwok.name, LIMIT, |p| kwok.ready(p))?;
     let names: Vec<_> = (0..count).map(|n| format!("fake-{n}")).collect();

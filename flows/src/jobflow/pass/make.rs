@@ -43,7 +43,7 @@ impl Pass<'_> {
                     self.living += 1;
                     self.create(&wanted, job);
                 }
-                Err(Stop::Skipped(_)) => self.lives[wanted.step].byte.set(byte::SKIPPED),
+                Err(Stop::Skipped(_)) => self.put(wanted.step, byte::SKIPPED),
                 Err(Stop::Unknown(reason) | Stop::Error(reason)) => {
                     self.fail(
                         wanted.step,
@@ -83,8 +83,8 @@ impl Pass<'_> {
     }
 
     pub(super) fn set(&mut self, i: usize, item: Option<usize>, to: u8) {
-        let Some(n) = item else { return self.lives[i].byte.set(to) };
-        self.lives[i].byte.set(byte::RUNNING);
+        let Some(n) = item else { return self.put(i, to) };
+        self.put(i, byte::RUNNING);
         let bytes = self.items.entry(self.frozen.steps[i].name.clone()).or_default();
         if n < bytes.len() && bytes.is_ascii() {
             bytes.replace_range(n..=n, &char::from(to).to_string());

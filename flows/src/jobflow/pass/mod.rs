@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use tributary_blueprints::{
     expr::Stop,
@@ -72,11 +71,11 @@ pub(super) struct Pass<'a> {
     pub(super) notes: BTreeMap<String, (bool, StepStatus)>,
     pub(super) requeue: Option<Duration>,
     known: HashMap<&'a str, &'a StepStatus>,
-    /// The steps that some Job says it is of.
-    named: Vec<bool>,
     view: View<'a>,
     wanted: Vec<Wanted>,
     living: usize,
+    /// Whether one of `flows` has failed.
+    pub(super) has_failed: bool,
     output_bytes: usize,
     flow: Value,
     run: Value,
@@ -100,9 +99,6 @@ impl<'a> Pass<'a> {
             outputs: RefCell::new(before.outputs.get(&step.name).cloned().unwrap_or_default()),
         };
         let number = before.run.unwrap_or(1);
-        let mut named = vec![false; frozen.steps.len()];
-        let steps = world.jobs.iter().filter_map(|job| frozen.index.get(job::label(&job.metadata, keys::STEP)?));
-        steps.for_each(|i| named[*i] = true);
         Self {
             lives: frozen.steps.iter().enumerate().map(live).collect(),
             mode,
@@ -113,9 +109,9 @@ impl<'a> Pass<'a> {
             requeue: None,
             known: before.active.iter().map(|s| (s.name.as_str(), s)).collect(),
             view: View { jobs: &world.jobs, pods: &world.pods, owner: &world.metadata, kind: "JobFlow", now },
-            named,
             wanted: Vec::new(),
             living: 0,
+            has_failed: frozen.parts(Part::Flow).any(|i| bytes.get(i) == Some(&byte::FAILED)),
             output_bytes: if before.outputs.is_empty() { 0 } else { json!(before.outputs).to_string().len() },
             flow: json!({"name": world.name(), "namespace": world.namespace()}),
             run: json!({"number": number}),
@@ -176,14 +172,14 @@ impl<'a> Pass<'a> {
             return true;
         }
         if is_ending {
-            self.lives[i].byte.set(byte::SKIPPED);
+            self.put(i, byte::SKIPPED);
             return false;
         }
         match self.ready(i) {
             Ready::Wait => false,
             Ready::Run => true,
             Ready::Skip => {
-                self.lives[i].byte.set(byte::SKIPPED);
+                self.put(i, byte::SKIPPED);
                 false
             }
             Ready::Stopped(rule, stop) => {
@@ -194,25 +190,24 @@ impl<'a> Pass<'a> {
     }
 
     fn has_job(&self, i: usize) -> bool {
-        if !self.named[i] {
+        let step = &self.frozen.steps[i];
+        if !self.world.jobs.has_step(self.number, &step.name) {
             return false;
         }
-        let step = &self.frozen.steps[i];
         let item = step.for_each.as_ref().map(|_| 0);
         let which = Which { run: self.number, item, attempt: 0 };
         let name = names::flow_job(self.world.name(), &step.name, which, step.stem);
-        let is_it = |o: &&std::sync::Arc<DynamicObject>| {
-            job::kinship(&o.metadata, &self.world.metadata, "JobFlow") == job::Kinship::Ours
-                && is_of(&o.metadata, &step.name, which)
-        };
-        self.world.jobs.get(&name).filter(is_it).is_some()
+        self.world.jobs.get(&name).is_some_and(|job| {
+            job::kinship(&job.metadata, &self.world.metadata, "JobFlow") == job::Kinship::Ours
+                && is_of(&job.metadata, &step.name, which)
+        })
     }
 
     /// The step's rule did not yield a value.
     fn stopped(&mut self, i: usize, rule: &str, stop: Stop) {
         match stop {
             Stop::Unknown(_) => {}
-            Stop::Skipped(_) => self.lives[i].byte.set(byte::SKIPPED),
+            Stop::Skipped(_) => self.put(i, byte::SKIPPED),
             Stop::Error(reason) => {
                 self.fail(i, Failure::new(Reason::InvalidSpec.as_str(), format!("{rule}: {reason}")));
             }
@@ -242,7 +237,7 @@ impl<'a> Pass<'a> {
             let after = if failed { byte::FAILED } else { byte::SUCCEEDED };
             self.ended(i, after, Some(items.len()));
         } else if bytes.iter().any(|b| *b != byte::PENDING) {
-            self.lives[i].byte.set(byte::RUNNING);
+            self.put(i, byte::RUNNING);
         }
     }
 
@@ -295,10 +290,10 @@ impl<'a> Pass<'a> {
             }
             Is::Living { attempt, job } => {
                 self.living += 1;
-                self.is_living(&key, attempt, job);
+                self.is_living(&key, attempt, &job);
                 byte::RUNNING
             }
-            Is::Succeeded { job } => self.succeeded(i, &key, job, number.is_some()),
+            Is::Succeeded { job } => self.succeeded(i, &key, &job, number.is_some()),
             Is::Failed { attempt, failed } => {
                 let retries = (attempt > 0).then_some(attempt);
                 self.failed_note(&key, failed, retries);
@@ -308,7 +303,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A unit of a run that is to end now.
-    fn end_unit(&mut self, key: &str, is: Is<'_>, before: u8, why: Failure) -> u8 {
+    fn end_unit(&mut self, key: &str, is: Is, before: u8, why: Failure) -> u8 {
         match is {
             Is::Succeeded { .. } => return byte::SUCCEEDED,
             Is::Failed { attempt, failed } => {
@@ -323,6 +318,12 @@ impl<'a> Pass<'a> {
         byte::FAILED
     }
 
+    /// The step is at this.
+    pub(super) fn put(&mut self, i: usize, to: u8) {
+        self.has_failed |= to == byte::FAILED && self.frozen.steps[i].part == Part::Flow;
+        self.lives[i].byte.set(to);
+    }
+
     /// The step came to this; `items` is how many it has.
     fn ended(&mut self, i: usize, mut after: u8, items: Option<usize>) {
         let step = &self.frozen.steps[i];
@@ -332,7 +333,7 @@ impl<'a> Pass<'a> {
                 Err((job, missing)) => self.no_outputs(&step.name, &job, missing),
             };
         }
-        self.lives[i].byte.set(after);
+        self.put(i, after);
         if byte::is_end(after) {
             self.items.remove(&step.name);
             self.tries.remove(&step.name);

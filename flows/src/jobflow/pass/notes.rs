@@ -41,7 +41,7 @@ impl Pass<'_> {
         }
         let words = match hold {
             true => job::Words::default(),
-            false => job::words(self.world.pods.of(job)),
+            false => job::words(&self.world.pods.of(job)),
         };
         let reason = if words.blocked.is_empty() { "" } else { Reason::PodsBlocked.as_str() };
         let status = StepStatus {

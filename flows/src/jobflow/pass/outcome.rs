@@ -23,7 +23,7 @@ impl Pass<'_> {
         if is_item || step.outputs.is_empty() {
             return byte::SUCCEEDED;
         }
-        match outputs::read(&step.outputs, self.world.pods.of(job)) {
+        match outputs::read(&step.outputs, &self.world.pods.of(job)) {
             Ok(found) => self.keep_outputs(i, found),
             Err(missing) => self.no_outputs(key, job, missing),
         }
@@ -87,7 +87,7 @@ impl Pass<'_> {
             };
             let job = (last..=step.retry.limit).rev().find_map(|t| self.world.jobs.get(&name(t)));
             let Some(job) = job else { continue };
-            let found = outputs::read(&step.outputs, self.world.pods.of(job));
+            let found = outputs::read(&step.outputs, &self.world.pods.of(&job));
             for (output, value) in found.map_err(|missing| (Box::new(job.as_ref().clone()), missing))? {
                 lists.entry(output).or_default().push(value.0);
             }

@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// One object of a store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) version: Option<u128>,
-    pub(super) uid: Option<String>,
+    pub(super) uid: Option<Arc<str>>,
     /// When it is its own turn, where decisions are about it.
     pub(super) own_lane: Lane,
     pub(super) body: Body,
@@ -38,7 +38,7 @@ impl Entry {
         let text = if is_read_by_thousands(object, gvk) { None } else { serde_json::to_string(&**object).ok() };
         Self {
             version: version_of(object),
-            uid: object.metadata.uid.clone(),
+            uid: object.metadata.uid.as_deref().map(Arc::from),
             own_lane: own_lane(object),
             body: text.map_or_else(|| Body::Whole(object.clone()), |text| Body::Text(text.into())),
         }

@@ -67,9 +67,8 @@ impl Pass<'_> {
         match part {
             Part::Flow => Ready::Run,
             Part::ErrorHandler if !all_ended(Part::Flow) => Ready::Wait,
-            Part::ErrorHandler => {
-                if self.has_failed && !self.is_stopped() { Ready::Run } else { Ready::Skip }
-            }
+            Part::ErrorHandler if self.has_failed && !self.is_stopped() => Ready::Run,
+            Part::ErrorHandler => Ready::Skip,
             Part::Finally if all_ended(Part::Flow) && all_ended(Part::ErrorHandler) => Ready::Run,
             Part::Finally => Ready::Wait,
         }

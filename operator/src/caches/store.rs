@@ -237,7 +237,8 @@ impl Store {
         self.newest = self.newest.max(version_of(object).unwrap_or_default());
         let name = name_of(object);
         // one that has merely left what is watched, and has come back by a write, is known in a later version
-        let is_it = |known: &Entry| known.uid.as_deref() == object.metadata.uid.as_deref() && known.version <= version_of(object);
+        let uid = object.metadata.uid.as_deref();
+        let is_it = |known: &Entry| known.uid.as_deref() == uid && known.version <= version_of(object);
         let is_it = self.objects.get(&name).is_some_and(is_it);
         if is_it { self.remove(&name) } else { None }
     }

@@ -10,7 +10,10 @@ use serde_json::Value;
 use tributary_blueprints::{duration, expr::Expression};
 use tributary_crds::{FlowStep, JobFlowSpec, OutputSource, Template};
 
-use super::verify::{self, Found};
+use super::{
+    begin::frozen_spec,
+    verify::{self, Found},
+};
 use crate::{Problem, names, template};
 
 /// The name of the step that `errorHandler` is.
@@ -142,7 +145,7 @@ impl Frozen {
     pub(super) fn is_of(&self, now: &Arc<JobFlowSpec>) -> bool {
         let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::ptr::eq(compared.0.as_ptr(), Arc::as_ptr(now)) {
-            *compared = (Arc::downgrade(now), is_same_run(now, &self.spec));
+            *compared = (Arc::downgrade(now), frozen_spec(now) == self.spec);
         }
         compared.1
     }
@@ -150,17 +153,6 @@ impl Frozen {
     pub(super) fn parts(&self, part: Part) -> impl Iterator<Item = usize> {
         self.steps.iter().enumerate().filter(move |(_, s)| s.part == part).map(|(i, _)| i)
     }
-}
-
-fn is_same_run(now: &JobFlowSpec, then: &JobFlowSpec) -> bool {
-    now.flows == then.flows
-        && now.finally == then.finally
-        && now.global_params == then.global_params
-        && now.parameters == then.parameters
-        && now.share_volumes == then.share_volumes
-        && now.error_handler == then.error_handler
-        && (now.fail_fast, now.strict_compatibility, now.max_parallel)
-            == (then.fail_fast, then.strict_compatibility, then.max_parallel)
 }
 
 /// restartPolicy is Never for every step; one that says otherwise is told so.

@@ -22,29 +22,65 @@ fn scope() -> Vec<(&'static str, Type, BoxedStrategy<Value>)> {
     ]
 }
 
+/// An expression and all its parts, itself among them. What stands in a macro is a part as the macro gives it: a list.
+#[derive(Clone, Debug)]
+struct Source {
+    text: String,
+    parts: Vec<String>,
+}
+
+impl Source {
+    fn of(text: String, operands: impl IntoIterator<Item = Source>) -> Self {
+        let mut parts: Vec<String> = operands.into_iter().flat_map(|operand| operand.parts).collect();
+        parts.push(text.clone());
+        Self { text, parts }
+    }
+
+    fn mapped(range: Source, body: Source) -> Self {
+        let text = format!("{}.map(n, {})", range.text, body.text);
+        let within = body.parts.iter().map(|part| format!("{}.map(n, {part})", range.text));
+        let parts = range.parts.iter().cloned().chain(within).collect();
+        Self { text, parts }
+    }
+}
+
 /// Expressions of every shape but those that decide without looking at all their parts.
-fn expression() -> impl Strategy<Value = String> {
+fn expression() -> impl Strategy<Value = Source> {
     let names = prop::sample::select(vec!["n", "d", "s", "t", "l", "m", "o", "1", "2.5", "\"x\"", "true"]);
-    names.prop_map(str::to_owned).prop_recursive(4, 16, 3, |e| {
+    names.prop_map(|name| Source::of(name.to_owned(), [])).prop_recursive(4, 16, 3, |e| {
         let binary = prop::sample::select(vec!["+", "-", "*", "/", "%", "<", "<=", ">"]);
         let method0 = prop::sample::select(vec!["size", "trim", "upperAscii", "join"]);
         let method1 = prop::sample::select(vec!["contains", "startsWith", "split", "join", "substring", "indexOf"]);
-        let global = prop::sample::select(vec!["size", "string", "int", "double", "bool"]);
+        let global = prop::sample::select(vec!["size", "string", "int", "double", "bool", "min", "max"]);
         let two = prop::sample::select(vec!["min", "max"]);
+        let field = prop::sample::select(vec!["a", "b", "c"]);
         prop_oneof![
-            (e.clone(), binary, e.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
-            (e.clone(), method0).prop_map(|(a, f)| format!("{a}.{f}()")),
-            (e.clone(), method1, e.clone()).prop_map(|(a, f, b)| format!("{a}.{f}({b})")),
-            (global, e.clone()).prop_map(|(f, a)| format!("{f}({a})")),
-            // of an integer and a double either may come out, which is any type
-            (two, e.clone()).prop_map(|(f, a)| format!("{f}({a}, {a})")),
-            e.clone().prop_map(|a| format!("(!{a})")),
-            e.clone().prop_map(|a| format!("(-{a})")),
-            (e.clone(), e.clone()).prop_map(|(a, i)| format!("{a}[{i}]")),
-            (e.clone(), prop::sample::select(vec!["a", "b", "c"])).prop_map(|(a, f)| format!("{a}.{f}")),
-            (e.clone(), e.clone()).prop_map(|(a, body)| format!("{a}.map(n, {body})")),
+            (e.clone(), binary, e.clone())
+                .prop_map(|(a, op, b)| Source::of(format!("({} {op} {})", a.text, b.text), [a, b])),
+            (e.clone(), method0).prop_map(|(a, f)| Source::of(format!("{}.{f}()", a.text), [a])),
+            (e.clone(), method1, e.clone())
+                .prop_map(|(a, f, b)| Source::of(format!("{}.{f}({})", a.text, b.text), [a, b])),
+            (global, e.clone()).prop_map(|(f, a)| Source::of(format!("{f}({})", a.text), [a])),
+            (two, e.clone(), e.clone())
+                .prop_map(|(f, a, b)| Source::of(format!("{f}({}, {})", a.text, b.text), [a, b])),
+            e.clone().prop_map(|a| Source::of(format!("(!{})", a.text), [a])),
+            e.clone().prop_map(|a| Source::of(format!("(-{})", a.text), [a])),
+            (e.clone(), e.clone()).prop_map(|(a, i)| Source::of(format!("{}[{}]", a.text, i.text), [a, i])),
+            (e.clone(), field).prop_map(|(a, f)| Source::of(format!("{}.{f}", a.text), [a])),
+            (e.clone(), e.clone()).prop_map(|(a, body)| Source::mapped(a, body)),
         ]
     })
+}
+
+/// Whether a type says of what kind each value is. That of `o[s]` does not, for instance: one field is an integer,
+/// another a string.
+fn is_known(type_: &Type) -> bool {
+    match type_ {
+        Type::Dyn | Type::OneOf(_) => false,
+        Type::List(of) => is_known(of),
+        Type::Object(shape) => shape.fields.values().chain(&shape.others).all(is_known),
+        _ => true,
+    }
 }
 
 /// Errors that depend on the value and not on its type.
@@ -55,7 +91,7 @@ const OF_VALUES: [&str; 12] = [
     "is not an integer",
     "is not a number",
     "neither true nor false",
-    "empty list",
+    "neither least nor greatest",
     "too long",
     "too large",
     "a list of strings",
@@ -71,16 +107,21 @@ proptest! {
         source in expression(),
         values in scope().into_iter().map(|(_, _, s)| s).collect::<Vec<_>>(),
     ) {
+        let Source { text: source, parts } = source;
         let Ok(parsed) = Expression::parse(&source) else { return Ok(()) };
         let types = scope();
-        let (type_, faults) = parsed.check(&|name| types.iter().find(|(n, _, _)| *n == name).map(|(_, t, _)| t.clone()));
+        let of_name = |name: &str| types.iter().find(|(n, _, _)| *n == name).map(|(_, t, _)| t.clone());
+        let (type_, faults) = parsed.check(&of_name);
         let names: Map<String, Value> = types.iter().zip(&values).map(|((n, _, _), v)| ((*n).to_owned(), v.clone())).collect();
         match parsed.evaluate(&names) {
             Ok(value) => {
                 prop_assert!(faults.is_empty(), "{source} = {value}, but {faults:?}");
                 prop_assert!(Type::of_value(&value).fits(&type_), "{source} = {value} is no {type_}");
             }
-            Err(Stop::Error(reason)) if faults.is_empty() => {
+            // with a part of more than one kind only values can tell
+            Err(Stop::Error(reason)) if faults.is_empty() && parts.iter().all(|part| {
+                Expression::parse(part).is_ok_and(|part| is_known(&part.check(&of_name).0))
+            }) => {
                 prop_assert!(OF_VALUES.iter().any(|words| reason.contains(words)), "{source}: {reason}");
             }
             Err(_) => {}
@@ -90,7 +131,7 @@ proptest! {
     #[test]
     fn an_expression_reads_back_as_it_is_shown(source in expression()) {
         // the fault names its part in words that parse again
-        let Ok(parsed) = Expression::parse(&format!("!({source} + 1)")) else { return Ok(()) };
+        let Ok(parsed) = Expression::parse(&format!("!({} + 1)", source.text)) else { return Ok(()) };
         let (_, faults) = parsed.check(&|_| None);
         for part in faults.iter().filter_map(|f| f.message.split('`').nth(1)) {
             prop_assert!(part.len() < 3 || Expression::parse(part.trim_end_matches("()")).is_ok(), "{part}");
@@ -118,6 +159,16 @@ fn what_is_wrong_is_said_of_the_part() {
     assert_eq!(said("l.all(x, x.a == 1)"), [("`x` is an integer and has no field `a`".into(), None)]);
     assert_eq!(said("t && n"), [("`&&` takes a boolean, but `n` is an integer".into(), None)]);
     assert_eq!(said("s.startsWith(n)"), [("`s.startsWith()` does not take a string, an integer".into(), None)]);
+    // of what is not known, what an operator makes of it is
+    assert_eq!(said("!(-x.y)"), [("`!` takes a boolean, but `-x.y` is a number".into(), None)]);
+    assert_eq!(said("(x.y % x.z).a"), [("`x.y % x.z` is an integer and has no field `a`".into(), None)]);
+    assert_eq!(
+        said("x.y + x.z ? 1 : 2"),
+        [("a condition is a boolean, but `x.y + x.z` is a number, a string or a list".into(), None)]
+    );
+    assert_eq!(said("o[s] && t"), [("`&&` takes a boolean, but `o[s]` is an integer or a string".into(), None)]);
+    assert_eq!(said("(t ? n : s)[0]").len(), 1);
+    assert_eq!(said("min({})").len(), 1);
     assert_eq!(said("n == s"), [("`n == s`: an integer and a string are never equal".into(), None)]);
     assert!(said("has(o.a) && o.a in l && (t ? n : 2) > 1 && m.exists(x, x == s) && size(m) > 0").is_empty());
 }

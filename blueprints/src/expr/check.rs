@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::ast::{BinaryOp, Expr, Macro, UnaryOp};
 use super::functions::{self, FUNCTIONS};
+use super::kinds::Kinds;
 use super::signatures;
 use super::types::{Shape, Type};
 use crate::problem::{listing, nearest};
@@ -75,10 +76,10 @@ impl<'a> Checker<'a> {
                 self.boolean(of, "`!` takes");
                 Type::Bool
             }
-            Expr::Unary { op: UnaryOp::Negate, of } => match self.type_of(of) {
-                number @ (Type::Int | Type::Double | Type::Dyn) => number,
-                other => self.not_a(of, &other, "a number"),
-            },
+            Expr::Unary { op: UnaryOp::Negate, of } => {
+                let operand = self.type_of(of);
+                operand.among(Kinds::NUMBER).unwrap_or_else(|| self.not_a(of, &operand, "a number"))
+            }
             Expr::Binary { op, left, right } => self.binary(*op, left, right, ast),
             Expr::Conditional { condition, yes, no } => {
                 self.boolean(condition, "a condition is");
@@ -98,19 +99,17 @@ impl<'a> Checker<'a> {
     }
 
     fn boolean(&mut self, part: &'a Expr, rule: &str) {
-        match self.type_of(part) {
-            Type::Bool | Type::Dyn => {}
-            other => {
-                let message = format!("{rule} a boolean, but `{part}` is {}", other.with_article());
-                self.fault(FaultKind::Type, message, None);
-            }
+        let found = self.type_of(part);
+        if !found.may_be(Kinds::BOOL) {
+            let message = format!("{rule} a boolean, but `{part}` is {}", found.with_article());
+            self.fault(FaultKind::Type, message, None);
         }
     }
 
     fn field(&mut self, operand: &Type, of: &Expr, name: &str) -> Type {
         match operand {
-            Type::Dyn => Type::Dyn,
             Type::Object(shape) => self.named(shape, of, name),
+            other if other.may_be(Kinds::OBJECT) => Type::Dyn,
             other => {
                 let hint = if matches!(other, Type::List(_)) { "; choose an element: `[0]`" } else { "" };
                 let message = format!("`{of}` is {} and has no field `{name}`{hint}", other.with_article());
@@ -132,27 +131,31 @@ impl<'a> Checker<'a> {
     fn index(&mut self, of: &'a Expr, index: &'a Expr) -> Type {
         let operand = self.type_of(of);
         let at = self.type_of(index);
-        match (&operand, &at) {
-            (Type::Dyn, Type::Dyn | Type::Int | Type::String) => Type::Dyn,
-            (Type::List(element), Type::Int | Type::Dyn) => Type::clone(element),
-            (Type::Object(shape), Type::String | Type::Dyn) => match index {
+        match &operand {
+            Type::List(element) if at.may_be(Kinds::INT) => Type::clone(element),
+            Type::List(_) => self.not_a(index, &at, "an integer, which an index of a list is"),
+            Type::Object(shape) if at.may_be(Kinds::STRING) => match index {
                 Expr::Literal(Value::String(name)) => self.named(shape, of, name),
-                _ if shape.fields.is_empty() => shape.others.clone().unwrap_or_default(),
-                _ => Type::Dyn,
+                _ => shape.fields.values().chain(&shape.others).cloned().reduce(Type::join).unwrap_or_default(),
             },
-            (Type::List(_), _) => self.not_a(index, &at, "an integer, which an index of a list is"),
-            (Type::Object(_), _) => self.not_a(index, &at, "a string, which an index of an object is"),
-            (Type::Dyn, _) => self.not_a(index, &at, "an index"),
-            _ => self.not_a(of, &operand, "a list or an object, which alone have an index"),
+            Type::Object(_) => self.not_a(index, &at, "a string, which an index of an object is"),
+            other if !other.may_be(Kinds::LIST | Kinds::OBJECT) => {
+                self.not_a(of, &operand, "a list or an object, which alone have an index")
+            }
+            other => {
+                let list = other.may_be(Kinds::LIST) && at.may_be(Kinds::INT);
+                let object = other.may_be(Kinds::OBJECT) && at.may_be(Kinds::STRING);
+                if list || object { Type::Dyn } else { self.not_a(index, &at, "an index of what it stands behind") }
+            }
         }
     }
 
     fn object(&mut self, entries: &'a [(Expr, Expr)]) -> Type {
         let (mut fields, mut named) = (Vec::new(), true);
         for (key, value) in entries {
-            match self.type_of(key) {
-                Type::String | Type::Dyn => {}
-                other => drop(self.not_a(key, &other, "a string, which a key is")),
+            let key_type = self.type_of(key);
+            if !key_type.may_be(Kinds::STRING) {
+                self.not_a(key, &key_type, "a string, which a key is");
             }
             let type_ = self.type_of(value);
             match key {
@@ -180,14 +183,13 @@ impl<'a> Checker<'a> {
                 Type::Bool
             }
             BinaryOp::In => {
+                if !b.may_be(Kinds::LIST | Kinds::OBJECT) {
+                    self.not_a(right, &b, "a list or an object, which `in` takes on its right");
+                    return Type::Bool;
+                }
                 let fits = match &b {
-                    Type::Dyn => true,
                     Type::List(of) => a.comparable(of),
-                    Type::Object(_) => matches!(a, Type::String | Type::Dyn),
-                    _ => {
-                        self.not_a(right, &b, "a list or an object, which `in` takes on its right");
-                        return Type::Bool;
-                    }
+                    _ => b.may_be(Kinds::LIST) || a.may_be(Kinds::STRING),
                 };
                 if !fits {
                     let message = format!("`{whole}`: {} is never in {}", a.with_article(), b.with_article());
@@ -249,11 +251,12 @@ impl<'a> Checker<'a> {
         filter: Option<&'a Expr>,
         body: &'a Expr,
     ) -> Type {
-        let element = match self.type_of(range) {
-            Type::Dyn => Type::Dyn,
-            Type::List(of) => Type::clone(&of),
-            Type::Object(_) => Type::String,
-            other => self.not_a(range, &other, "a list or an object, which alone can be gone through"),
+        let range_type = self.type_of(range);
+        let element = match &range_type {
+            Type::List(of) => Type::clone(of),
+            other if other.may_be(Kinds::LIST) => Type::Dyn,
+            other if other.may_be(Kinds::OBJECT) => Type::String,
+            other => self.not_a(range, other, "a list or an object, which alone can be gone through"),
         };
         self.locals.push((variable, element.clone()));
         if let Some(filter) = filter {
@@ -281,33 +284,18 @@ fn as_text(left: &Expr, right: &Expr, a: &Type) -> String {
 }
 
 fn ordered(a: &Type, b: &Type) -> bool {
-    let scalar = |t: &Type| matches!(t, Type::Dyn | Type::Bool | Type::Int | Type::Double | Type::String);
-    scalar(a) && scalar(b) && a.comparable(b)
+    a.may_be((b.kinds() & Kinds::SCALAR).numbers_alike())
 }
 
-/// The type of `a op b`; `None` where it can have no value.
+/// The type of `a op b`; `None` where it can have no value. Both operands are of one kind, and so is what comes out.
 fn arithmetic(op: BinaryOp, a: &Type, b: &Type) -> Option<Type> {
-    let add = op == BinaryOp::Add;
-    Some(match (a, b) {
-        (Type::Int, Type::Int) => Type::Int,
-        (Type::Double, Type::Double) if op != BinaryOp::Remainder => Type::Double,
-        (Type::String, Type::String) if add => Type::String,
-        (Type::List(_), Type::List(_)) if add => a.clone().join(b.clone()),
-        (Type::Dyn, Type::Dyn) => Type::Dyn,
-        (Type::Dyn, known @ (Type::Int | Type::Double)) | (known @ (Type::Int | Type::Double), Type::Dyn)
-            if *known == Type::Int || op != BinaryOp::Remainder =>
-        {
-            known.clone()
-        }
-        (Type::Dyn, known @ (Type::String | Type::List(_))) | (known @ (Type::String | Type::List(_)), Type::Dyn)
-            if add =>
-        {
-            if *known == Type::String {
-                Type::String
-            } else {
-                Type::list(Type::Dyn)
-            }
-        }
-        _ => return None,
-    })
+    let taken = match op {
+        BinaryOp::Add => Kinds::NUMBER | Kinds::STRING | Kinds::LIST,
+        BinaryOp::Remainder => Kinds::INT,
+        _ => Kinds::NUMBER,
+    };
+    match (a.kinds() & b.kinds() & taken, a, b) {
+        (Kinds::LIST, Type::List(_), Type::List(_)) => Some(a.clone().join(b.clone())),
+        (common, _, _) => (!common.is_empty()).then(|| Type::of_kinds(common)),
+    }
 }

@@ -206,17 +206,24 @@ fn to_bool(value: &Value) -> Result<Value, String> {
 }
 
 fn extreme(items: &[&Value], wanted: std::cmp::Ordering) -> Result<Value, String> {
-    let list: Vec<&Value> = match items {
-        [Value::Array(list)] => list.iter().collect(),
-        _ => items.to_vec(),
+    let (list, of_list): (Vec<&Value>, bool) = match items {
+        [Value::Array(list)] => (list.iter().collect(), true),
+        _ => (items.to_vec(), false),
     };
+    let unordered = |a: &Value, b: &Value| match (type_name(a), type_name(b)) {
+        (a, b) if of_list => format!("a list of {a} and {b} has neither least nor greatest"),
+        (a, b) => format!("{a} and {b} have no order"),
+    };
+    if let Some(other) = list.iter().find(|item| item.is_null() || item.is_array() || item.is_object()) {
+        return Err(format!("{} has no order", type_name(other)));
+    }
     let mut best: Option<&Value> = None;
     for item in list {
         best = match best {
             None => Some(item),
             Some(b) => match compare(item, b) {
                 Some(order) => Some(if order == wanted { item } else { b }),
-                None => return Err(format!("{} and {} have no order", type_name(item), type_name(b))),
+                None => return Err(unordered(item, b)),
             },
         };
     }

@@ -12,6 +12,7 @@ mod ast;
 mod check;
 mod eval;
 pub mod functions;
+mod kinds;
 mod lexer;
 mod number;
 mod parse;
@@ -23,6 +24,7 @@ mod text;
 mod types;
 
 pub use check::{Fault, FaultKind};
+pub use kinds::Kinds;
 pub use refs::Reference;
 pub use scope::{Fields, Node, value_at};
 pub use text::{Text, child_path, texts_of};

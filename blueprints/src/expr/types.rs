@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::kinds::Kinds;
+
 /// The type of a value. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Type {
@@ -26,6 +28,8 @@ pub enum Type {
     List(Arc<Type>),
     /// An object.
     Object(Arc<Shape>),
+    /// One of several kinds, and no more known of it. Made by [`Type::of_kinds`] alone: never of one kind or of all.
+    OneOf(Kinds),
 }
 
 /// The fields of an object.
@@ -96,66 +100,102 @@ impl Type {
         }
     }
 
+    /// The type of a value of one of these kinds.
+    pub fn of_kinds(kinds: Kinds) -> Self {
+        match kinds {
+            Kinds::NULL => Self::Null,
+            Kinds::BOOL => Self::Bool,
+            Kinds::INT => Self::Int,
+            Kinds::DOUBLE => Self::Double,
+            Kinds::STRING => Self::String,
+            Kinds::LIST => Self::list(Self::Dyn),
+            Kinds::OBJECT => Self::map(Self::Dyn),
+            kinds if kinds.is_all() => Self::Dyn,
+            kinds => Self::OneOf(kinds),
+        }
+    }
+
+    /// The kinds that a value of this type may be of.
+    pub fn kinds(&self) -> Kinds {
+        match self {
+            Self::Dyn => Kinds::all(),
+            Self::Null => Kinds::NULL,
+            Self::Bool => Kinds::BOOL,
+            Self::Int => Kinds::INT,
+            Self::Double => Kinds::DOUBLE,
+            Self::String => Kinds::STRING,
+            Self::List(_) => Kinds::LIST,
+            Self::Object(_) => Kinds::OBJECT,
+            Self::OneOf(kinds) => *kinds,
+        }
+    }
+
+    /// Whether a value of this type may be of one of these kinds.
+    pub fn may_be(&self, kinds: Kinds) -> bool {
+        self.kinds().intersects(kinds)
+    }
+
+    /// The type of those values that are of one of these kinds; `None` where there are none.
+    pub fn among(&self, kinds: Kinds) -> Option<Self> {
+        let common = self.kinds() & kinds;
+        if common == self.kinds() {
+            return Some(self.clone());
+        }
+        (!common.is_empty()).then(|| Self::of_kinds(common))
+    }
+
     /// The type of what is one or the other.
     pub fn join(self, other: Type) -> Type {
         match (self, other) {
             (a, b) if a == b => a,
             (Self::List(a), Self::List(b)) => Self::list(Type::clone(&a).join(Type::clone(&b))),
-            _ => Self::Dyn,
+            (a, b) => Self::of_kinds(a.kinds() | b.kinds()),
         }
     }
 
     /// Whether a value of this type may be one of type `wanted`.
     pub fn fits(&self, wanted: &Type) -> bool {
         match (self, wanted) {
-            (Self::Dyn, _) | (_, Self::Dyn) => true,
-            // a whole number is a number
-            (Self::Int, Self::Double) => true,
             (Self::List(a), Self::List(b)) => a.fits(b),
             (Self::Object(a), Self::Object(b)) => a.fields.iter().all(|(k, t)| match (b.fields.get(k), &b.others) {
                 (Some(wanted), _) | (None, Some(wanted)) => t.fits(wanted),
                 (None, None) => false,
             }),
-            (a, b) => a == b,
+            // a whole number is a number
+            (a, Self::Double) => a.may_be(Kinds::NUMBER),
+            (a, b) => a.may_be(b.kinds()),
         }
     }
 
     /// Whether two values of these types may be equal, or one be among others of the other type.
     pub fn comparable(&self, other: &Type) -> bool {
         match (self, other) {
-            (Self::Dyn | Self::Null, _) | (_, Self::Dyn | Self::Null) => true,
-            (Self::Int | Self::Double, Self::Int | Self::Double) => true,
             (Self::List(a), Self::List(b)) => a.comparable(b),
-            (Self::Object(_), Self::Object(_)) => true,
-            (a, b) => a == b,
+            (a, b) if a.may_be(Kinds::NULL) || b.may_be(Kinds::NULL) => true,
+            (a, b) => a.may_be(b.kinds().numbers_alike()),
         }
     }
 
     /// With its article, for a message: `an integer`, `a list of strings`.
     pub fn with_article(&self) -> String {
-        let article = if matches!(self, Self::Int | Self::Object(_)) { "an" } else { "a" };
         match self {
             Self::Dyn => "any value".into(),
-            Self::Null => "null".into(),
-            _ => format!("{article} {self}"),
+            Self::List(_) => format!("a {self}"),
+            _ => self.kinds().with_article(),
         }
     }
 }
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dyn => "any",
-            Self::Null => "null",
-            Self::Bool => "boolean",
-            Self::Int => "integer",
-            Self::Double => "number",
-            Self::String => "string",
-            Self::Object(_) => "object",
-            Self::List(of) => match **of {
-                Self::Dyn | Self::Null => "list",
-                _ => return write!(f, "list of {of}s"),
+        match self {
+            Self::Dyn => f.write_str("any"),
+            Self::List(of) => match &**of {
+                Self::Dyn | Self::Null => f.write_str("list"),
+                Self::List(_) => write!(f, "list of {of}s"),
+                of => write!(f, "list of {}", of.kinds().plural()),
             },
-        })
+            _ => self.kinds().fmt(f),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Step, path_of};
-use crate::expr::{Text, Type};
+use crate::expr::{Kinds, Text, Type};
 
 /// Calls `visit` with every string of a value that may hold an expression: its path, the string, and the schema of what
 /// stands there where it is known.
@@ -49,19 +49,15 @@ fn walk<'a>(
 /// Why no value of this type fits the schema, in words that follow "the value"; `None` where one may.
 pub(crate) fn misfit(type_: &Type, schema: &Value) -> Option<String> {
     let flag = |name: &str| schema.get(name).and_then(Value::as_bool) == Some(true);
-    if *type_ == Type::Dyn || (*type_ == Type::Null && (flag("nullable") || schema.get("type").is_none())) {
+    if type_.may_be(Kinds::NULL) && (flag("nullable") || schema.get("type").is_none()) {
         return None;
     }
     if flag("x-kubernetes-int-or-string") {
-        let fits = matches!(type_, Type::Int | Type::String);
+        let fits = type_.may_be(Kinds::INT | Kinds::STRING);
         return (!fits).then(|| format!("must be an integer or a string, but is {}", type_.with_article()));
     }
     let wanted = schema.get("type").and_then(Value::as_str)?;
     let fits = match (wanted, type_) {
-        ("integer", Type::Int)
-        | ("number", Type::Int | Type::Double)
-        | ("string", Type::String)
-        | ("boolean", Type::Bool) => true,
         ("array", Type::List(of)) => {
             let inner = schema.get("items").and_then(|items| misfit(of, items));
             return inner.map(|reason| format!("its elements: {reason}"));
@@ -73,17 +69,30 @@ pub(crate) fn misfit(type_: &Type, schema: &Value) -> Option<String> {
                 misfit(type_, schema).map(|reason| format!("its field `{name}`: {reason}"))
             });
         }
-        (other, _) => !matches!(other, "integer" | "number" | "string" | "boolean" | "array" | "object"),
+        _ => type_.may_be(kinds_of(wanted)),
     };
     (!fits).then(|| {
-        let hint = match (wanted, type_) {
-            ("string", Type::Int | Type::Double | Type::Bool) => "; write string(...) for its text",
-            ("integer", Type::String | Type::Double) => "; write int(...) for its number",
-            ("number", Type::String) => "; write double(...) for its number",
+        let hint = match wanted {
+            "string" if type_.may_be(Kinds::SCALAR) => "; write string(...) for its text",
+            "integer" if type_.may_be(Kinds::STRING | Kinds::DOUBLE) => "; write int(...) for its number",
+            "number" if type_.may_be(Kinds::STRING) => "; write double(...) for its number",
             _ => "",
         };
         format!("must be of type {wanted}, but is {}{hint}", type_.with_article())
     })
+}
+
+/// The kinds of values that a schema's `type` stands for.
+fn kinds_of(wanted: &str) -> Kinds {
+    match wanted {
+        "integer" => Kinds::INT,
+        "number" => Kinds::NUMBER,
+        "string" => Kinds::STRING,
+        "boolean" => Kinds::BOOL,
+        "array" => Kinds::LIST,
+        "object" => Kinds::OBJECT,
+        _ => Kinds::all(),
+    }
 }
 
 #[cfg(test)]
@@ -104,5 +113,13 @@ mod tests {
         assert!(misfit(&Type::Double, &json!({"type": "integer"})).is_some_and(|m| m.contains("int(")));
         assert_eq!(misfit(&Type::String, &json!({"x-kubernetes-int-or-string": true})), None);
         assert_eq!(misfit(&Type::String, &json!({"format": "anything"})), None);
+        let number_or_null = Type::of_kinds(Kinds::NUMBER | Kinds::NULL);
+        assert_eq!(misfit(&number_or_null, &json!({"type": "integer"})), None);
+        assert_eq!(misfit(&number_or_null, &json!({"type": "boolean", "nullable": true})), None);
+        let said = misfit(&number_or_null, &json!({"type": "string"}));
+        assert_eq!(
+            said.as_deref(),
+            Some("must be of type string, but is null or a number; write string(...) for its text")
+        );
     }
 }

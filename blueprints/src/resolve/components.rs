@@ -11,7 +11,7 @@ use super::references::Place;
 use super::{Analysis, Component, Retry};
 use crate::drivers::{self, Lifetime};
 use crate::duration;
-use crate::expr::{Expression, Reference, Text, Type, child_path, functions};
+use crate::expr::{Expression, Kinds, Reference, Text, Type, child_path, functions};
 use crate::kinds;
 use crate::object::Gvk;
 use crate::openapi;
@@ -130,7 +130,7 @@ impl Analysis<'_> {
     fn list(&mut self, source: &str, path: &str) -> (Option<Expression>, Type) {
         match self.parsed_rule(source, path, &Place::STATIC) {
             Some((rule, Type::List(of))) => (Some(rule), Type::clone(&of)),
-            Some((rule, Type::Dyn)) => (Some(rule), Type::Dyn),
+            Some((rule, other)) if other.may_be(Kinds::LIST) => (Some(rule), Type::Dyn),
             Some((rule, other)) => {
                 let message = format!("must be a list, but `{}` is {}", rule.source(), other.with_article());
                 self.problems.add(Code::WrongType, path, message);

@@ -18,6 +18,8 @@ pub struct Plan {
     pub status: Option<Value>,
     /// The status tells mere progress, which is read again off the children: decisions need not wait for its write.
     pub is_progress: bool,
+    /// Were neither the status nor the events told, a later decision would say the same or more: nothing is kept in them.
+    pub may_wait: bool,
     /// Events about the object.
     pub events: Vec<Event>,
     /// Decide again after this time, even if nothing changes.
@@ -33,7 +35,7 @@ impl Plan {
     /// Leaves the status as it is, and says nothing of it.
     pub fn drop_status(&mut self) {
         self.status = None;
-        self.is_progress = false;
+        (self.is_progress, self.may_wait) = (false, false);
         self.events.clear();
     }
 }

@@ -240,6 +240,7 @@ pub enum ConcurrencyPolicy {
 /// What is observed of a JobFlow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct JobFlowStatus {
     /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -275,19 +276,15 @@ pub struct JobFlowStatus {
     pub steps: String,
     /// The same for the items of each step with `forEach` that is under way.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub items: BTreeMap<String, String>,
     /// Tries after the first one of steps under way.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub tries: BTreeMap<String, u32>,
     /// The failing and the active steps, up to 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub active: Vec<StepStatus>,
     /// Outputs of finished steps: step to output to value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub outputs: BTreeMap<String, BTreeMap<String, Any>>,
     /// Finished runs, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

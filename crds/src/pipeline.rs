@@ -169,6 +169,7 @@ pub enum UpdatePolicy {
 /// What is observed of a Pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct PipelineStatus {
     /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,11 +195,9 @@ pub struct PipelineStatus {
     pub conditions: Vec<Condition>,
     /// A line a component, in the order of the graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub components: Vec<ComponentStatus>,
     /// A line a topic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub topics: Vec<PipelineTopicStatus>,
     /// Every object that this Pipeline made and that is not known to be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -21,7 +21,9 @@ const SHARE_OF_NEW: usize = 16;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Gaps between starts that a key may rest for before it comes again.
 const REST: u32 = 4;
-/// The longest rest.
+/// Gaps between starts that a status which may wait is left to a later pass.
+const PATIENCE: u32 = 200;
+/// The longest of both.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// The queue of one controller.
@@ -152,6 +154,11 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
     /// How long a key is to be left alone after its worker at present: whatever happens meanwhile is one decision and one status.
     pub fn rest(&self, now: Instant) -> Duration {
         (self.gap(now) * REST).min(LONGEST_REST)
+    }
+
+    /// How long a status that may wait is to be left to a later pass at present, which may have more to say.
+    pub fn patience(&self, now: Instant) -> Duration {
+        (self.gap(now) * PATIENCE).min(LONGEST_REST)
     }
 
     fn gap(&self, now: Instant) -> Duration {

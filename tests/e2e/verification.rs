@@ -151,6 +151,29 @@ async fn the_webhooks_authority_comes_back_when_it_is_lost() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn a_new_pipeline_comes_with_its_finalizer_unless_it_is_somebody_elses() -> anyhow::Result<()> {
+    let ns = Namespace::new("guarded").await?;
+    let created = |spec: Value| {
+        let object = json!({"apiVersion": "tributary.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p"}, "spec": spec});
+        let create = ["-n", &ns.name, "create", "--dry-run=server", "-o", "json", "-f", "-"];
+        async move {
+            let out = kubectl::run(&create, &object.to_string()).await?;
+            ensure!(out.ok, "{}", out.stderr);
+            anyhow::Ok(serde_json::from_str::<Value>(&out.stdout)?["metadata"]["finalizers"].clone())
+        }
+    };
+    // by no write of the operator's: nothing is stored
+    until("a finalizer by admission", || async {
+        let finalizers = created(json!({"blueprintRef": {"name": "none"}})).await?;
+        Ok(((finalizers == json!(["tributary.dev/finalizer"])).then_some(()), finalizers.to_string()))
+    })
+    .await?;
+    let others = created(json!({"blueprintRef": {"name": "none"}, "managedBy": "example.com/other"})).await?;
+    assert_eq!(others, Value::Null);
+    ns.finish().await
+}
+
+#[tokio::test]
 async fn plan_and_graph_show_what_the_cluster_has() -> anyhow::Result<()> {
     let ns = Namespace::new("live").await?.with_s3_secret().await?;
     let files = Files::new(&ns)?;

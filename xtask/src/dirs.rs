@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use std::env;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The directories that every task works in.
 #[derive(Clone, Debug)]
@@ -31,6 +33,20 @@ impl Dirs {
         Ok(Self { root, target, cache: Path::new(&home).join(".cache/tributary") })
     }
 
+    /// Makes what is compiled from here on that of this checkout. Cargo goes by the times of files and sees the crates of every
+    /// checkout as the same ones: in a target directory that several share, as `.ci/run` has it, what was compiled of another
+    /// one's newer sources would stand for ours. So ours become newer when the checkout is another one than before.
+    pub fn claim(&self) -> Result<()> {
+        let (stamp, ours) = (self.target.join("sources"), self.root.as_os_str().as_encoded_bytes());
+        if self.target.starts_with(&self.root) || fs::read(&stamp).is_ok_and(|of| of == ours) {
+            return Ok(());
+        }
+        touch(&self.root, SystemTime::now())?;
+        fs::create_dir_all(&self.target)
+            .and_then(|()| fs::write(&stamp, ours))
+            .with_context(|| stamp.display().to_string())
+    }
+
     /// The Go tools: kubectl, the control plane and so on.
     pub fn bin(&self) -> PathBuf {
         self.cache.join("bin")
@@ -54,5 +70,55 @@ impl Dirs {
     /// Sources of the test cluster in the workspace.
     pub fn cluster_sources(&self) -> PathBuf {
         self.root.join("tests/cluster")
+    }
+}
+
+/// Sets the time of every file below, but of what Git and Cargo keep for themselves.
+fn touch(dir: &Path, now: SystemTime) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let entry = entry.with_context(|| dir.display().to_string())?;
+        let (path, kind) = (entry.path(), entry.file_type().with_context(|| dir.display().to_string())?);
+        if kind.is_dir() && entry.file_name() != ".git" && entry.file_name() != "target" {
+            touch(&path, now)?;
+        } else if kind.is_file() {
+            let set = File::open(&path).and_then(|file| file.set_modified(now));
+            set.with_context(|| format!("setting the time of {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_sources_of_another_checkout_become_newer_than_what_was_compiled_and_those_of_the_same_one_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+        let checkout = |name: &str, target: PathBuf| {
+            let root = dir.path().join(name);
+            fs::create_dir_all(root.join("a/src")).unwrap();
+            File::create(root.join("a/src/lib.rs")).unwrap().set_modified(long_ago).unwrap();
+            Dirs { root, target, cache: PathBuf::new() }
+        };
+        let is_old =
+            |dirs: &Dirs| fs::metadata(dirs.root.join("a/src/lib.rs")).unwrap().modified().unwrap() == long_ago;
+        let shared = dir.path().join("shared");
+        let (one, other) = (checkout("one", shared.clone()), checkout("other", shared));
+        one.claim().unwrap();
+        assert!(!is_old(&one) && is_old(&other));
+        File::open(one.root.join("a/src/lib.rs")).unwrap().set_modified(long_ago).unwrap();
+        one.claim().unwrap();
+        assert!(is_old(&one));
+        other.claim().unwrap();
+        assert!(!is_old(&other));
+        one.claim().unwrap();
+        assert!(!is_old(&one));
+        let own = checkout("own", dir.path().join("own/target"));
+        own.claim().unwrap();
+        assert!(is_old(&own));
     }
 }

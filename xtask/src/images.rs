@@ -71,7 +71,6 @@ fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
         }
     }
     fs::create_dir_all(to)?;
-    forget_other_sources(dirs, target, to)?;
     let mut cmd = Command::new("unshare");
     sh::forget_package(&mut cmd);
     if !rustix::process::geteuid().is_root() {
@@ -89,35 +88,6 @@ fn compile(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
         cmd.args(features.flat_map(|f| ["--features".to_string(), f]));
     }
     sh::run(&mut cmd)
-}
-
-/// Cargo goes by the times of files, and sees those of every checkout at one path: what was compiled of another checkout's would
-/// stand for ours where ours are older. So the project's own crates are compiled anew when the checkout is another one.
-fn forget_other_sources(dirs: &Dirs, target: &str, to: &Path) -> Result<()> {
-    let stamp = to.join("sources");
-    let ours = dirs.root.as_os_str().as_encoded_bytes();
-    if fs::read(&stamp).is_ok_and(|of| of == ours) {
-        return Ok(());
-    }
-    let mut cmd = sh::cargo();
-    cmd.current_dir(&dirs.root).args(["metadata", "--no-deps", "--format-version=1"]);
-    let workspace: Workspace = serde_json::from_str(&sh::output(&mut cmd)?).context("cargo metadata")?;
-    let mut cmd = sh::cargo();
-    cmd.current_dir(&dirs.root).args(["clean", "--quiet", "--release", "--target", target, "--target-dir"]).arg(to);
-    cmd.args(workspace.packages.iter().flat_map(|p| ["--package", &p.name]));
-    sh::run(&mut cmd)?;
-    fs::write(&stamp, ours).with_context(|| stamp.display().to_string())
-}
-
-/// What `cargo metadata` says of a workspace.
-#[derive(serde::Deserialize)]
-struct Workspace {
-    packages: Vec<Package>,
-}
-
-#[derive(serde::Deserialize)]
-struct Package {
-    name: String,
 }
 
 /// Lets the binaries have OpenSSL as they have the C library: from the distribution, which mends it, where it comes as a static

@@ -119,6 +119,9 @@ fn main() -> ExitCode {
 /// Does the task; `false` where it failed and has said so in its own words.
 fn run(task: Task) -> Result<bool> {
     let dirs = Dirs::find()?;
+    if !matches!(task, Task::Cluster(_)) {
+        dirs.claim()?;
+    }
     match task {
         Task::Setup => {
             packages::ensure(&[packages::BUILD, packages::CLUSTER, packages::REFERENCE].concat())?;

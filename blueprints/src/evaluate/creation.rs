@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tributary_crds::{ComponentStatus, Health, Reason, names};
 
-use super::child::{self, ATTEMPT, TTL, WAVE};
+use super::child::{self, ATTEMPT, ENDED_BEFORE, TTL, WAVE};
 use super::components::{counted, told};
 use super::pass::Pass;
 use crate::drivers::Lifetime;
@@ -64,7 +64,10 @@ impl Pass<'_> {
                 } else {
                     hash::whole(&rendered.template, &bound(component, self.resolved))
                 };
-                let object = self.complete(component, rendered, &hash, tries);
+                let mut object = self.complete(component, rendered, &hash, tries);
+                if let Some(ends) = self.carry(index) {
+                    child::mark(&mut object, &[], &[(ENDED_BEFORE, ends)]);
+                }
                 self.create(object, &component.gvk, key);
                 let line = told(line, Health::Pending, Reason::Created.as_str(), "is being created");
                 self.refused(line, key, Verb::Create)

@@ -6,8 +6,8 @@
 use serde_json::Value;
 use tributary_crds::names::{FINALIZER, MANAGER};
 use tributary_crds::{
-    BlueprintSpec, Condition, ConditionType, Pipeline, PipelinePhase, PipelineStatus, Reason, Timestamp, Wanted,
-    conditions_with,
+    BlueprintSpec, ComponentStatus, Condition, ConditionType, Health, Pipeline, PipelinePhase, PipelineStatus, Reason,
+    Timestamp, UpdatePolicy, Wanted, conditions_with,
 };
 
 use crate::claims::{claims, conflicts};
@@ -17,6 +17,7 @@ use crate::resolve::{Resolved, blueprint_of, resolve_again};
 use crate::world::World;
 
 mod adopt;
+mod carried;
 pub mod child;
 mod components;
 mod creation;
@@ -71,6 +72,8 @@ struct Draft<'a> {
     destructive: Vec<String>,
     /// The conditions stay as they are.
     same_conditions: bool,
+    /// Nothing that the status keeps of the components is lost where it is written later.
+    nothing_lost: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -87,6 +90,7 @@ impl<'a> Draft<'a> {
             written: true,
             destructive: Vec::new(),
             same_conditions: false,
+            nothing_lost: false,
         }
     }
 
@@ -183,6 +187,7 @@ impl<'a> Draft<'a> {
         pass.topics();
         pass.components();
         pass.prune();
+        self.nothing_lost = pass.is_all_carried();
         let wanted = pass.summary();
         let Pass { status, actions, requeue, events, destructive, .. } = pass;
         self.destructive = destructive;
@@ -213,8 +218,34 @@ impl<'a> Draft<'a> {
             let old: &[Condition] = &self.old.conditions;
             let changes = events_of_change(&before, &after, &self.status.message, old, &self.status.conditions);
             self.plan.events.extend(changes);
+            self.plan.may_wait = self.only_goes_on();
         }
         self.plan
+    }
+
+    /// Whether the status says no more than that a Pipeline goes on as it should, and all of it would be decided again without it: a
+    /// topic's provider, for one, or which of several revisions runs, is decided once.
+    fn only_goes_on(&self) -> bool {
+        let (spec, old, new) = (&self.world.pipeline.spec, &self.old, &self.status);
+        let goes_on = |line: &ComponentStatus| {
+            let well =
+                matches!(line.health, Health::Pending | Health::Progressing | Health::Succeeded | Health::Skipped);
+            well && line.retries.is_none() && line.change.is_none()
+        };
+        let only_makes = self.plan.actions.iter().all(|a| matches!(a, Action::Create(_) | Action::Finalizers(_)));
+        let undecided =
+            spec.suspend || spec.schedule.is_some() || spec.effective_update_policy() == UpdatePolicy::Manual;
+        self.nothing_lost
+            && only_makes
+            && !undecided
+            && matches!(old.phase, PipelinePhase::Pending | PipelinePhase::Progressing)
+            && new.phase == PipelinePhase::Progressing
+            && old.run.is_none_or(|run| new.run == Some(run))
+            && old.revision.is_none_or(|revision| new.revision == Some(revision))
+            && old.observed_generation.is_none_or(|seen| new.observed_generation == Some(seen))
+            && (&old.topic_provider, &old.retry) == (&new.topic_provider, &new.retry)
+            && old.components.iter().chain(&new.components).all(goes_on)
+            && !self.plan.events.iter().any(|event| event.warning)
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Pass<'a> {
     pub(super) edges_from: Vec<Vec<usize>>,
     /// Topics by name: indices into `topics`.
     pub(super) topic_index: HashMap<&'a str, usize>,
+    /// Components whose end a child carries that is created now.
+    pub(super) carried_now: BTreeSet<usize>,
 }
 
 impl<'a> Pass<'a> {
@@ -83,6 +85,7 @@ impl<'a> Pass<'a> {
             edges_to: edges_by(resolved, |at, edge| (edge.to, at)),
             edges_from: edges_by(resolved, |_, edge| (edge.from, edge.to)),
             topic_index: resolved.topics.iter().enumerate().map(|(i, t)| (t.name.as_str(), i)).collect(),
+            carried_now: BTreeSet::new(),
         }
     }
 

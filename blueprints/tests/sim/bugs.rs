@@ -3,12 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kube::core::DynamicObject;
+use tributary_blueprints::evaluate::child::ENDED_BEFORE;
 use tributary_blueprints::object::field;
 use tributary_blueprints::plan::{Action, Plan};
 use tributary_blueprints::world::World;
 
 use super::apiserver::State;
-use super::{leaves_nothing, life, lost, reaches_its_end, respects_others};
+use super::{leaves_nothing, life, lost, reaches_its_end, respects_others, waits};
 
 /// A defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum Bug {
     LetGoEarly,
     /// Does not look for what it has created without an answer.
     NeverLook,
+    /// Does not read which ends children carry.
+    ForgetCarried,
 }
 
 pub fn in_world(bug: Option<Bug>, mut world: World) -> World {
@@ -48,6 +51,9 @@ pub fn in_world(bug: Option<Bug>, mut world: World) -> World {
             child.metadata.owner_references = serde_json::from_value(reference).unwrap();
         }),
         Some(Bug::RunUnkept) => world.revisions = None,
+        Some(Bug::ForgetCarried) => world.children.0.values_mut().for_each(|child| {
+            child.metadata.annotations.iter_mut().for_each(|all| drop(all.remove(ENDED_BEFORE)));
+        }),
         _ => {}
     }
     world
@@ -97,7 +103,7 @@ fn is_caught(bug: Bug, check: fn(u64, Option<Bug>)) -> bool {
 #[test]
 fn planted_defects_are_found() {
     type Story = fn(u64, Option<Bug>);
-    let planted: [(Bug, Story); 10] = [
+    let planted: [(Bug, Story); 11] = [
         (Bug::DropUid, reaches_its_end),
         (Bug::ForgetLatch, reaches_its_end),
         (Bug::ForgetTries, reaches_its_end),
@@ -108,6 +114,7 @@ fn planted_defects_are_found() {
         (Bug::NoFinalizer, leaves_nothing),
         (Bug::LetGoEarly, leaves_nothing),
         (Bug::NeverLook, lost::leaves_no_topic),
+        (Bug::ForgetCarried, waits::runs_once),
     ];
     let missed: Vec<Bug> =
         planted.into_iter().filter(|(bug, check)| !is_caught(*bug, *check)).map(|(b, _)| b).collect();

@@ -61,7 +61,7 @@ impl Case {
     }
 
     /// A pass, after a step of the children.
-    fn pass(&mut self) -> Plan {
+    pub fn pass(&mut self) -> Plan {
         self.cluster.step(&mut self.rng, 100);
         self.cluster.reconcile(&mut self.rng).unwrap()
     }

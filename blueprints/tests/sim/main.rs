@@ -13,6 +13,7 @@ mod lost;
 mod revisions;
 mod rng;
 mod scenario;
+mod waits;
 mod world;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,9 @@ fn trouble(cluster: &mut Cluster, scenario: &Scenario, rng: &mut Rng, passes: u3
         }
         if rng.chance(5) {
             cluster.restart();
+        }
+        if rng.chance(10) {
+            cluster.vanish(rng);
         }
         let Some(world) = cluster.observe(rng, true) else { continue };
         let plan = cluster.decide(&world, 0);

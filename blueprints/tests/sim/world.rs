@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use tributary_blueprints::evaluate::child::ENDED_BEFORE;
 use tributary_blueprints::object::{ObjectKey, field};
 use tributary_blueprints::plan::{Action, Plan};
 use tributary_blueprints::revision::{self, Kept, Revision};
@@ -36,6 +37,8 @@ pub struct Cluster {
     own: BTreeMap<ObjectKey, usize>,
     /// Creations whose answer was lost: it looks for them before it decides again.
     unanswered: BTreeSet<ObjectKey>,
+    /// The last pass left a status that may wait to the next.
+    has_waited: bool,
 }
 
 impl Cluster {
@@ -43,7 +46,7 @@ impl Cluster {
         let history = vec![server.state.clone()];
         let (good, position, floor) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         let (own, unanswered) = (BTreeMap::new(), BTreeSet::new());
-        Self { server, fate, history, good, position, bug: None, floor, own, unanswered }
+        Self { server, fate, history, good, position, bug: None, floor, own, unanswered, has_waited: false }
     }
 
     /// Time passes: children of all kinds make a step with some probability.
@@ -74,6 +77,25 @@ impl Cluster {
                 self.good.insert(key.name.clone());
             }
             self.server.touch(key, |c| c.data["status"] = status);
+        }
+    }
+
+    /// A child that has ended well goes by itself, as a Job with `ttlSecondsAfterFinished` does, once its end is kept: by the
+    /// status, or by another child that carries it.
+    pub fn vanish(&mut self, rng: &mut Rng) {
+        let lines = self.server.state.pipeline.iter().flat_map(|p| &p.status).flat_map(|s| &s.components);
+        let told: BTreeSet<String> = lines.filter(|line| line.latched).map(|line| line.uid.clone()).collect();
+        let objects = &self.server.state.objects;
+        let carried = |uid: &str| objects.values().any(|o| ended_before(o).is_some_and(|ends| ends.contains(uid)));
+        let may_go = |(key, child): &(&ObjectKey, &Rc<DynamicObject>)| {
+            let ends = matches!(key.kind.as_str(), "MapReduceJob" | "Job" | "Widget");
+            let uid = child.metadata.uid.as_deref().unwrap_or_default();
+            ends && is_good(&key.kind, &child.data["status"]) && (told.contains(uid) || carried(uid))
+        };
+        let ended: Vec<ObjectKey> = objects.iter().filter(may_go).map(|(key, _)| key.clone()).collect();
+        if !ended.is_empty() {
+            self.server.delete(&ended[rng.below(ended.len() as u32) as usize]);
+            self.history.push(self.server.state.clone());
         }
     }
 
@@ -182,7 +204,9 @@ impl Cluster {
                 self.floor.insert(kind_of(action), self.history.len() - 1);
             }
         }
-        if let Some(status) = &plan.status
+        // every other one that may wait does, as where the apiserver is busy
+        self.has_waited = plan.may_wait && !self.has_waited && self.history.len().is_multiple_of(2);
+        if let Some(status) = plan.status.as_ref().filter(|_| !self.has_waited)
             && self.server.write_status(status, &seen).is_ok()
         {
             self.history.push(self.server.state.clone());
@@ -253,6 +277,10 @@ fn kind_of(action: &Action) -> String {
         Action::Delete { key, .. } => key.kind.clone(),
         _ => String::new(),
     }
+}
+
+pub fn ended_before(child: &DynamicObject) -> Option<&String> {
+    child.metadata.annotations.as_ref()?.get(ENDED_BEFORE)
 }
 
 fn is_good(kind: &str, status: &Value) -> bool {

@@ -69,7 +69,8 @@ impl Act {
         &self.client
     }
 
-    /// Writes the whole status, except the fields that others own.
+    /// Writes the whole status. It is of our own types, so that nothing in it needs to be validated for unknown fields, for which
+    /// the apiserver would parse it once more.
     ///
     /// # Errors
     /// [`ActError::Conflict`] where the object is no longer the one that was decided on, and what the apiserver says.
@@ -83,7 +84,7 @@ impl Act {
             "status": status,
         });
         let (api, since) = (self.api(&gvk, &key)?, Instant::now());
-        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let params = unvalidated(PatchParams::apply(FIELD_MANAGER).force());
         let written = self.timed("status", &key, api.patch_status(&key.name, &params, &Patch::Apply(body))).await?;
         self.moved_on(target, &key, &written, since);
         Ok(())
@@ -259,7 +260,7 @@ impl Act {
                     "resourceVersion": target.resource_version, "finalizers": finalizers},
             })
         };
-        let params = PatchParams::apply(FINALIZERS_MANAGER).force();
+        let params = unvalidated(PatchParams::apply(FINALIZERS_MANAGER).force());
         let (patch, since) = (Patch::Apply(body(target)), Instant::now());
         let written = self.timed("finalizers", &key, api.patch(&key.name, &params, &patch)).await?;
         self.moved_on(target, &key, &written, since);
@@ -325,4 +326,8 @@ impl Act {
         self.metrics.wrote(verb, &key.kind, code);
         result
     }
+}
+
+fn unvalidated(params: PatchParams) -> PatchParams {
+    PatchParams { field_validation: Some(ValidationDirective::Ignore), ..params }
 }

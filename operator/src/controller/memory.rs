@@ -31,6 +31,8 @@ pub struct Memory {
     pub unanswered: Unanswered,
     /// A status of it that is on its way.
     pub late: Option<Late>,
+    /// Until when a status that may wait is left to a later pass.
+    pub waits_until: Option<Instant>,
     /// How often in a row one could not be written, and when it may be tried again.
     late_failures: u32,
     late_again: Option<Instant>,
@@ -69,7 +71,8 @@ impl Memory {
 
     fn is_blank(&self) -> bool {
         let nothing_lost = self.refused.is_empty() && self.unanswered.is_empty();
-        self.failures == 0 && nothing_lost && self.late.is_none() && self.late_again.is_none()
+        let nothing_waits = self.late.is_none() && self.late_again.is_none() && self.waits_until.is_none();
+        self.failures == 0 && nothing_lost && nothing_waits
     }
 }
 

@@ -288,7 +288,8 @@ enum Told {
     Again,
 }
 
-/// Writes the status and sends the events; mere progress in the background, one status at a time.
+/// Writes the status and sends the events; mere progress in the background, one status at a time. What may wait is left to a later
+/// pass for as long as the apiserver is busy, up to a second.
 async fn tell(
     context: &Context,
     background: &Background,
@@ -297,6 +298,16 @@ async fn tell(
     plan: &mut Plan,
 ) -> Result<Told, ActError> {
     let status = plan.status.take();
+    if status.is_some() && plan.may_wait {
+        let now = Instant::now();
+        let patience = || context.caches.queues().of(target.primary.kind).patience(now);
+        let until = *memory.waits_until.get_or_insert_with(|| now + patience());
+        if let Some(wait) = until.checked_duration_since(now).filter(|wait| !wait.is_zero()) {
+            plan.requeue = Some(plan.requeue.map_or(wait, |requeue| requeue.min(wait)));
+            return Ok(Told::Later);
+        }
+    }
+    memory.waits_until = None;
     match (status, memory.late.take()) {
         (Some(_), Some(late)) if !plan.is_progress => {
             late.end().await;

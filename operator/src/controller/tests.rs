@@ -216,6 +216,24 @@ async fn progress_that_could_not_be_written_is_written_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_that_may_wait_is_left_to_a_later_pass_while_the_apiserver_is_busy() {
+    let may_wait: Decide = |_| Plan { status: Some(json!({"message": "0/2"})), may_wait: true, ..Plan::default() };
+    let rig = Rig::new(may_wait).await;
+    rig.server.on(STATUS, 200, written());
+    rig.pass().await;
+    assert_eq!(rig.server.requests(), [STATUS], "it is idle");
+
+    let rig = Rig::new(may_wait).await;
+    rig.server.on(STATUS, 200, written());
+    rig.context.caches.queues().load().failed(Duration::ZERO, Instant::now());
+    let (first, second) = (rig.pass().await.unwrap(), rig.pass().await.unwrap());
+    assert!(first <= Duration::from_secs(1) && second <= first && rig.server.requests().is_empty());
+    tokio::time::advance(first).await;
+    rig.pass().await;
+    assert_eq!(rig.server.requests(), [STATUS], "once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_happens_soon_after_a_pass_is_one_pass_while_the_apiserver_is_busy() {
     let rig = Rig::new(|_| Plan::default()).await;
     let queue = rig.context.caches.queues().of(PrimaryKind::Pipeline);

@@ -1,12 +1,15 @@
-//! How the apiserver finds the webhook.
+//! How the apiserver finds the webhooks.
 
 use serde_json::{Value, json};
-use tributary_crds::GROUP;
+use tributary_crds::{
+    GROUP,
+    names::{FINALIZER, MANAGER},
+};
 
 use super::{NAME as OPERATOR, labels};
 use crate::{
     args::Manifests,
-    webhook::{NAME, PATH, WEBHOOKS},
+    webhook::{GUARD, GUARD_PATH, NAME, VERIFY, VERIFY_PATH},
 };
 
 /// The port of the pods.
@@ -14,8 +17,8 @@ pub const PORT: u16 = 8443;
 /// A namespace with this label and the value `off` is left out.
 const ADMISSION: &str = "tributary.dev/admission";
 
-/// Service and ValidatingWebhookConfiguration, and what the operator may do with the latter and its key.
-pub fn objects(args: &Manifests) -> [Value; 6] {
+/// Service and webhook configurations, and what the operator may do with the latter and their key.
+pub fn objects(args: &Manifests) -> [Value; 7] {
     let metadata = |namespaced: bool| {
         let mut metadata = json!({"name": NAME, "labels": labels()});
         if namespaced {
@@ -36,34 +39,54 @@ pub fn objects(args: &Manifests) -> [Value; 6] {
         json!({"apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": metadata(true), "subjects": subjects,
             "roleRef": {"apiGroup": api, "kind": "Role", "name": NAME}}),
         json!({"apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": metadata(false), "rules": [
-            {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["validatingwebhookconfigurations"],
-                "resourceNames": [NAME], "verbs": ["get", "patch"]},
+            {"apiGroups": ["admissionregistration.k8s.io"], "resourceNames": [NAME], "verbs": ["get", "patch"],
+                "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]},
         ]}),
         json!({"apiVersion": format!("{api}/v1"), "kind": "ClusterRoleBinding", "metadata": metadata(false),
             "subjects": subjects, "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": NAME}}),
         json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-            "metadata": metadata(false), "webhooks": WEBHOOKS.map(|name| webhook(name, args))}),
+            "metadata": metadata(false), "webhooks": [verify(args)]}),
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": metadata(false), "webhooks": [guard(args)]}),
     ]
 }
 
-fn webhook(name: &str, args: &Manifests) -> Value {
+fn verify(args: &Manifests) -> Value {
+    let kinds = ["blueprints", "daemonjobs", "jobflows", "pipelines"];
+    // as `review` sees it: finalizers, labels and what is on its way out are no reason for a call
+    let changed = "!has(object.metadata.deletionTimestamp) && (oldObject == null || object.spec != oldObject.spec)";
+    webhook(VERIFY, VERIFY_PATH, (&["CREATE", "UPDATE"], &kinds), changed, args)
+}
+
+fn guard(args: &Manifests) -> Value {
+    let ours = format!(
+        "(!has(object.spec.managedBy) || object.spec.managedBy == '{MANAGER}') && \
+         !(has(object.metadata.finalizers) && '{FINALIZER}' in object.metadata.finalizers)"
+    );
+    webhook(GUARD, GUARD_PATH, (&["CREATE"], &["pipelines"]), &ours, args)
+}
+
+/// A webhook that is asked for these operations on these resources where the condition holds.
+fn webhook(
+    name: &str,
+    path: &str,
+    (operations, resources): (&[&str], &[&str]),
+    condition: &str,
+    args: &Manifests,
+) -> Value {
     json!({
         "name": name,
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
         "timeoutSeconds": 10,
-        // the controllers find the same problems: a webhook that is down must hold up nobody
+        // the controllers do the same: a webhook that is down must hold up nobody
         "failurePolicy": "Ignore",
-        "clientConfig": {"service": {"name": NAME, "namespace": args.namespace, "path": PATH, "port": 443}},
+        "clientConfig": {"service": {"name": NAME, "namespace": args.namespace, "path": path, "port": 443}},
         "namespaceSelector": {"matchExpressions": [{"key": ADMISSION, "operator": "NotIn", "values": ["off"]}]},
         "rules": [{
-            "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
-            "resources": ["blueprints", "daemonjobs", "jobflows", "pipelines"],
+            "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "operations": operations, "scope": "Namespaced",
+            "resources": resources,
         }],
-        // as `review` sees it: finalizers, labels and what is on its way out are no reason for a call
-        "matchConditions": [{
-            "name": "changed",
-            "expression": "!has(object.metadata.deletionTimestamp) && (oldObject == null || object.spec != oldObject.spec)",
-        }],
+        "matchConditions": [{"name": "concerned", "expression": condition}],
     })
 }

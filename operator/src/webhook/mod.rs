@@ -1,7 +1,8 @@
-//! The validating admission webhook. Every replica serves it, from its own caches, with a certificate of its own making;
-//! the authority behind the certificates renews itself and is written into the ValidatingWebhookConfiguration.
+//! The admission webhooks. Every replica serves them, from its own caches, with a certificate of its own making;
+//! the authority behind the certificates renews itself and is written into the webhook configurations.
 //!
-//! It only makes bad news come sooner: were it down, the controllers find the same problems before the first child.
+//! One makes bad news come sooner: were it down, the controllers find the same problems before the first child. The other gives
+//! a new Pipeline its finalizer: were it down, the controller writes it before the first child, which is a write more.
 
 mod authority;
 mod review;
@@ -13,31 +14,38 @@ mod tests;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::DefaultBodyLimit, extract::State, routing::post};
-use k8s_openapi::api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret};
+use k8s_openapi::api::{
+    admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
+    core::v1::Secret,
+};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
     core::{
-        DynamicObject, ObjectMeta,
+        ApiResource, DynamicObject, ObjectMeta,
         admission::{AdmissionRequest, AdmissionResponse, AdmissionReview},
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tributary_blueprints::object::ObjectKey;
 use tributary_crds::{Blueprint, BlueprintSpec, Timestamp};
 
 use crate::caches::{Caches, PrimaryKind, Scope, StoreId, parse};
 use authority::Authority;
-use review::{Finding, Subject, answer};
+use review::{Finding, Subject, answer, guarded};
 use tls::{Current, TlsListener};
 
-/// The name of the Service, the Secret and the ValidatingWebhookConfiguration.
+/// The name of the Service, the Secret and the webhook configurations.
 pub const NAME: &str = "tributary-webhook";
-/// The path that reviews are posted to.
-pub const PATH: &str = "/validate";
-/// The names of the webhooks in the configuration.
-pub const WEBHOOKS: [&str; 1] = ["verify.tributary.dev"];
+/// The path that objects are posted to for verification.
+pub const VERIFY_PATH: &str = "/validate";
+/// The path that new Pipelines are posted to.
+pub const GUARD_PATH: &str = "/guard";
+/// The name of the webhook in the ValidatingWebhookConfiguration.
+pub const VERIFY: &str = "verify.tributary.dev";
+/// The name of the webhook in the MutatingWebhookConfiguration.
+pub const GUARD: &str = "guard.tributary.dev";
 
 /// How often the Secret and the configuration are looked at, for what others did to them.
 const LOOK: Duration = Duration::from_secs(20);
@@ -76,9 +84,10 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let current = Arc::new(Current::default());
     let listener = TlsListener::bind(address, current.clone()).await?;
-    tracing::info!(%address, "serving the admission webhook");
+    tracing::info!(%address, "serving the admission webhooks");
     let certificates = tokio::spawn(stop.clone().run_until_cancelled_owned(keep(client, namespace, current)));
-    let router = Router::new().route(PATH, post(review)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(caches);
+    let router = Router::new().route(VERIFY_PATH, post(review)).route(GUARD_PATH, post(guard));
+    let router = router.layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(caches);
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
     certificates.abort();
     served
@@ -102,6 +111,14 @@ async fn review(
                 response
             }
         },
+        Err(error) => AdmissionResponse::invalid(error),
+    };
+    Json(response.into_review())
+}
+
+async fn guard(Json(review): Json<AdmissionReview<DynamicObject>>) -> Json<AdmissionReview<DynamicObject>> {
+    let response = match TryInto::<AdmissionRequest<DynamicObject>>::try_into(review) {
+        Ok(request) => guarded(&request),
         Err(error) => AdmissionResponse::invalid(error),
     };
     Json(response.into_review())
@@ -152,7 +169,12 @@ impl Keeper {
         let authority = self.authority(now).await?;
         let bundle = authority.bundle();
         // first those who ask, then what they are shown
-        self.publish(&bundle).await?;
+        self.publish(&bundle, &ApiResource::erase::<ValidatingWebhookConfiguration>(&()), VERIFY).await?;
+        // of manifests older than this program it may not be ours to write, which keeps the other from nothing
+        let guard = ApiResource::erase::<MutatingWebhookConfiguration>(&());
+        if let Err(error) = self.publish(&bundle, &guard, GUARD).await {
+            tracing::warn!(%error, "new Pipelines come without a finalizer");
+        }
         if bundle != self.bundle || now >= self.renew {
             let service = format!("{NAME}.{}.svc", self.namespace);
             let made = authority.certificate(&[format!("{service}.cluster.local"), service], now)?;
@@ -195,22 +217,20 @@ impl Keeper {
         }
     }
 
-    /// Tells the apiserver whom to trust, where it does not know. Without a configuration there is nobody to tell.
-    async fn publish(&self, bundle: &str) -> Result<(), WebhookError> {
-        let api: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
+    /// Tells the apiserver whom a configuration's webhook trusts, where it does not know. Without a configuration there is nobody
+    /// to tell.
+    async fn publish(&self, bundle: &str, configuration: &ApiResource, webhook: &str) -> Result<(), WebhookError> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), configuration);
         let Some(there) = api.get_opt(NAME).await? else { return Ok(()) };
-        let known = |name: &str| {
-            let hook = there.webhooks.iter().flatten().find(|hook| hook.name == name);
-            hook.and_then(|hook| hook.client_config.ca_bundle.as_ref()).is_some_and(|b| b.0 == bundle.as_bytes())
-        };
-        if WEBHOOKS.iter().all(|name| known(name)) {
+        let bundle = serde_json::to_value(k8s_openapi::ByteString(bundle.as_bytes().to_vec())).unwrap_or_default();
+        let hooks = there.data.get("webhooks").and_then(Value::as_array);
+        let hook = hooks.into_iter().flatten().find(|hook| hook["name"] == webhook);
+        if hook.is_some_and(|hook| hook["clientConfig"]["caBundle"] == bundle) {
             return Ok(());
         }
-        let bundle = serde_json::to_value(k8s_openapi::ByteString(bundle.as_bytes().to_vec())).unwrap_or_default();
-        let hook = |name: &&str| json!({"name": name, "clientConfig": {"caBundle": bundle}});
         let patch = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": NAME}, "webhooks": WEBHOOKS.iter().map(hook).collect::<Vec<_>>(),
+            "apiVersion": configuration.api_version, "kind": configuration.kind, "metadata": {"name": NAME},
+            "webhooks": [{"name": webhook, "clientConfig": {"caBundle": bundle}}],
         });
         api.patch(NAME, &PatchParams::apply(NAME).force(), &Patch::Apply(patch)).await?;
         Ok(())

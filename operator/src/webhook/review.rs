@@ -1,12 +1,17 @@
-//! What the webhook answers: pure.
+//! What the webhooks answer: pure.
 
+use jsonpatch::{AddOperation, Patch, PatchOperation};
 use kube::core::{
     DynamicObject,
     admission::{AdmissionRequest, AdmissionResponse, Operation},
     response::{StatusCause, StatusDetails},
 };
+use serde_json::json;
 use tributary_blueprints::{kinds_of, object::Gvk, verify, world::Served};
-use tributary_crds::{Blueprint, BlueprintSpec, DaemonJob, GROUP, JobFlow, Pipeline};
+use tributary_crds::{
+    Blueprint, BlueprintSpec, DaemonJob, GROUP, JobFlow, Pipeline,
+    names::{FINALIZER, MANAGER},
+};
 use tributary_flows::{daemonjob, jobflow};
 
 use crate::caches::parse;
@@ -130,11 +135,31 @@ pub fn answer(request: &AdmissionRequest<DynamicObject>, findings: &[Finding]) -
     response
 }
 
+/// A new Pipeline of ours is born with the finalizer, which it needs before its first child: the controller has one write less.
+pub fn guarded(request: &AdmissionRequest<DynamicObject>) -> AdmissionResponse {
+    let response = AdmissionResponse::from(request);
+    let Some(object) = &request.object else { return response };
+    let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
+    let is_ours = object.data.pointer("/spec/managedBy").is_none_or(|manager| manager == MANAGER);
+    let is_new = request.operation == Operation::Create && request.kind.kind == "Pipeline";
+    if !is_new || !is_ours || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        return response;
+    }
+    let all: Vec<&str> = finalizers.iter().map(String::as_str).chain([FINALIZER]).collect();
+    let path = jsonpatch::jsonptr::PointerBuf::from_tokens(["metadata", "finalizers"]);
+    let value = json!(all);
+    let patch = Patch(vec![PatchOperation::Add(AddOperation { path, value })]);
+    response.with_patch(patch).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a Pipeline comes without its finalizer");
+        AdmissionResponse::from(request)
+    })
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     fn request(kind: &str, spec: Value, old: Option<Value>) -> AdmissionRequest<DynamicObject> {
         let object = |spec: Value| {
@@ -170,6 +195,28 @@ mod tests {
         assert_eq!(answer.result.details.unwrap().causes[0].field, found[0].path);
         assert!(Subject::of(&request("JobFlow", flow("b"), Some(flow("b")))).unwrap().is_none());
         assert!(!findings(&request("JobFlow", flow("b"), Some(flow("c")))).is_empty());
+    }
+
+    #[test]
+    fn a_new_pipeline_of_ours_gets_the_finalizer_beside_those_that_it_has() {
+        let patched = |spec: Value, finalizers: Option<Value>, old: Option<Value>| {
+            let mut request = request("Pipeline", spec, old);
+            let object = request.object.as_mut().unwrap();
+            object.metadata.finalizers = finalizers.map(|f| serde_json::from_value(f).unwrap());
+            let mut after = serde_json::to_value(&*object).unwrap();
+            let response = guarded(&request);
+            assert!(response.allowed);
+            if let Some(patch) = response.patch {
+                jsonpatch::patch(&mut after, &serde_json::from_slice::<Patch>(&patch).unwrap()).unwrap();
+            }
+            after["metadata"]["finalizers"].clone()
+        };
+        assert_eq!(patched(json!({}), None, None), json!([FINALIZER]));
+        assert_eq!(patched(json!({"managedBy": MANAGER}), Some(json!([])), None), json!([FINALIZER]));
+        assert_eq!(patched(json!({}), Some(json!(["a/b"])), None), json!(["a/b", FINALIZER]));
+        assert_eq!(patched(json!({}), Some(json!([FINALIZER])), None), json!([FINALIZER]));
+        assert_eq!(patched(json!({"managedBy": "example.com/other"}), None, None), Value::Null);
+        assert_eq!(patched(json!({}), None, Some(json!({}))), Value::Null);
     }
 
     #[test]

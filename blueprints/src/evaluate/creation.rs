@@ -35,7 +35,14 @@ impl Pass<'_> {
             line.uid = prior.map_or_else(String::new, |p| p.uid.clone());
             return told(line, Health::Pending, reason.as_str(), message);
         }
-        if prior.is_some_and(|p| is_lost(component, p)) {
+        let is_lost = prior.is_some_and(|p| is_lost(component, p));
+        let held = self.may_begin(index);
+        if (is_lost || held.is_none())
+            && let Some(end) = self.ended_before(&line)
+        {
+            return end;
+        }
+        if is_lost {
             if tries >= Self::limit(component, &line) {
                 line.latched = true;
                 let message = format!(
@@ -51,7 +58,7 @@ impl Pass<'_> {
             let message = format!("{key} was deleted before its outcome was seen");
             return told(line, Health::Pending, "Retrying", message);
         }
-        if let Some((reason, message)) = self.may_begin(index) {
+        if let Some((reason, message)) = held {
             return told(line, Health::Pending, reason.as_str(), message);
         }
         match self.rendered(component) {
@@ -65,7 +72,7 @@ impl Pass<'_> {
                     hash::whole(&rendered.template, &bound(component, self.resolved))
                 };
                 let mut object = self.complete(component, rendered, &hash, tries);
-                if let Some(ends) = self.carry(index) {
+                if let Some(ends) = self.carry() {
                     child::mark(&mut object, &[], &[(ENDED_BEFORE, ends)]);
                 }
                 self.create(object, &component.gvk, key);

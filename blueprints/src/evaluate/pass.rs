@@ -1,5 +1,6 @@
 //! One pass over a valid Pipeline: what is gathered on the way.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -52,8 +53,10 @@ pub(super) struct Pass<'a> {
     pub(super) edges_from: Vec<Vec<usize>>,
     /// Topics by name: indices into `topics`.
     pub(super) topic_index: HashMap<&'a str, usize>,
-    /// Components whose end a child carries that is created now.
-    pub(super) carried_now: BTreeSet<usize>,
+    /// The ends that children carry, by component, once they have been looked at.
+    pub(super) carried: OnceCell<HashMap<String, Vec<ComponentStatus>>>,
+    /// The components whose end a child carries that is created now.
+    pub(super) carried_now: BTreeSet<String>,
 }
 
 impl<'a> Pass<'a> {
@@ -85,6 +88,7 @@ impl<'a> Pass<'a> {
             edges_to: edges_by(resolved, |at, edge| (edge.to, at)),
             edges_from: edges_by(resolved, |_, edge| (edge.from, edge.to)),
             topic_index: resolved.topics.iter().enumerate().map(|(i, t)| (t.name.as_str(), i)).collect(),
+            carried: OnceCell::new(),
             carried_now: BTreeSet::new(),
         }
     }

@@ -11,17 +11,20 @@ use super::scenario::Scenario;
 use super::world::ended_before;
 use super::{assert_settled, creations, flawed, seeds};
 
-/// A Job, and one after it.
-fn two() -> Case {
-    let mut then = job();
-    (then["name"], then["after"]) = (json!("then"), json!(["work"]));
-    Case::new(json!([job(), then]), json!([]))
+/// A Job, one after it, and one after that.
+fn three() -> Case {
+    let after = |name: &str, before: &str| {
+        let mut job = job();
+        (job["name"], job["after"]) = (json!(name), json!([before]));
+        job
+    };
+    Case::new(json!([job(), after("then", "work"), after("last", "then")]), json!([]))
 }
 
-/// Passes until one creates the second Job; every status that may wait does. Gives the plan of each.
-fn until_the_second_begins(case: &mut Case) -> Vec<Plan> {
+/// Passes until one creates this Job; every status that may wait does. Gives the plan of each.
+fn until_begins(case: &mut Case, name: &str) -> Vec<Plan> {
     let mut plans = Vec::new();
-    while !case.cluster.server.created.iter().any(|key| key.name == "p-then") {
+    while !case.cluster.server.created.iter().any(|key| key.name == name) {
         case.cluster.step(&mut case.rng, 100);
         let world = case.cluster.observe(&mut case.rng, false).unwrap();
         let mut plan = case.cluster.decide(&world, 0);
@@ -70,28 +73,28 @@ pub fn runs_once(seed: u64, bug: Option<Bug>) {
 
 #[test]
 fn all_but_the_last_status_of_what_goes_as_it_should_may_wait() {
-    let mut case = two();
-    let plans = until_the_second_begins(&mut case);
+    let mut case = three();
+    let plans = until_begins(&mut case, "p-last");
     assert!(plans.iter().all(|plan| plan.may_wait || plan.status.is_none()));
     assert!(case.cluster.server.state.pipeline.as_ref().unwrap().status.is_none());
     let status = case.settle();
-    assert_eq!((status.phase, status.ready.as_str()), (PipelinePhase::Succeeded, "2/2"));
+    assert_eq!((status.phase, status.ready.as_str()), (PipelinePhase::Succeeded, "3/3"));
 }
 
 #[test]
-fn an_end_that_no_status_tells_outlives_its_child_by_the_next_one() {
+fn ends_that_no_status_tells_outlive_their_children_by_the_last_one() {
     for carried in [true, false] {
-        let mut case = two();
-        until_the_second_begins(&mut case);
+        let mut case = three();
+        until_begins(&mut case, "p-last");
         let objects = case.cluster.server.state.objects.clone();
         let key = |name: &str| objects.keys().find(|key| key.name == name).unwrap().clone();
         let uid = objects[&key("p-work")].metadata.uid.clone().unwrap();
-        assert!(ended_before(&objects[&key("p-then")]).unwrap().contains(&uid));
+        assert!(["p-then", "p-last"].iter().all(|name| ended_before(&objects[&key(name)]).unwrap().contains(&uid)));
         if !carried {
-            case.cluster.server.touch(&key("p-then"), |child| child.metadata.annotations = None);
+            case.cluster.server.touch(&key("p-last"), |child| child.metadata.annotations = None);
         }
-        // its time to live is over, and the operator is not there any more
-        case.cluster.server.delete(&key("p-work"));
+        // their time to live is over, and the operator is not there any more
+        ["p-work", "p-then"].iter().for_each(|name| case.cluster.server.delete(&key(name)));
         case.cluster.step(&mut case.rng, 0);
         case.cluster.restart();
         let status = case.settle();
@@ -106,9 +109,9 @@ fn an_end_that_no_status_tells_outlives_its_child_by_the_next_one() {
 #[test]
 fn a_status_that_decides_or_destroys_or_tells_bad_news_does_not_wait() {
     let may_wait = |change: &dyn Fn(&mut Case)| {
-        let mut case = two();
+        let mut case = three();
         change(&mut case);
-        until_the_second_begins(&mut case).iter().any(|plan| plan.may_wait)
+        until_begins(&mut case, "p-then").iter().any(|plan| plan.may_wait)
     };
     assert!(may_wait(&|_| {}));
     assert!(!may_wait(&|case| case.cluster.server.edit(|p| p.spec.schedule = Some("* * * * *".into()))));
@@ -116,7 +119,7 @@ fn a_status_that_decides_or_destroys_or_tells_bad_news_does_not_wait() {
         case.cluster.server.edit(|p| p.spec.update_policy = Some(tributary_crds::UpdatePolicy::Manual));
     }));
     // what is tried again counts its tries
-    let mut case = two();
+    let mut case = three();
     case.cluster.fate.insert("p-work".into(), 1);
     let mut told = Vec::new();
     for _ in 0..12 {

@@ -174,6 +174,9 @@ pub struct PipelineStatus {
     /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Counts the changes of this status, components looked at: what children carry (`tributary.dev/ended-before`) counts until the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<i64>,
     /// Where the Pipeline is.
     #[serde(default)]
     pub phase: PipelinePhase,

@@ -35,16 +35,17 @@ impl Dirs {
 
     /// Makes what is compiled from here on that of this checkout. Cargo goes by the times of files and sees the crates of every
     /// checkout as the same ones: in a target directory that several share, as `.ci/run` has it, what was compiled of another
-    /// one's newer sources would stand for ours. So ours become newer when the checkout is another one than before.
-    pub fn claim(&self) -> Result<()> {
+    /// one's newer sources would stand for ours. So ours become newer when the checkout is another one than before; gives whether
+    /// they did, since this very program may be another one's, too.
+    pub fn claim(&self) -> Result<bool> {
         let (stamp, ours) = (self.target.join("sources"), self.root.as_os_str().as_encoded_bytes());
-        if self.target.starts_with(&self.root) || fs::read(&stamp).is_ok_and(|of| of == ours) {
-            return Ok(());
+        let known = fs::read(&stamp).map_or(self.target.starts_with(&self.root), |of| of == ours);
+        if !known {
+            touch(&self.root, SystemTime::now())?;
+            let write = fs::create_dir_all(&self.target).and_then(|()| fs::write(&stamp, ours));
+            write.with_context(|| stamp.display().to_string())?;
         }
-        touch(&self.root, SystemTime::now())?;
-        fs::create_dir_all(&self.target)
-            .and_then(|()| fs::write(&stamp, ours))
-            .with_context(|| stamp.display().to_string())
+        Ok(!known)
     }
 
     /// The Go tools: kubectl, the control plane and so on.
@@ -108,17 +109,20 @@ mod tests {
             |dirs: &Dirs| fs::metadata(dirs.root.join("a/src/lib.rs")).unwrap().modified().unwrap() == long_ago;
         let shared = dir.path().join("shared");
         let (one, other) = (checkout("one", shared.clone()), checkout("other", shared));
-        one.claim().unwrap();
+        assert!(one.claim().unwrap());
         assert!(!is_old(&one) && is_old(&other));
         File::open(one.root.join("a/src/lib.rs")).unwrap().set_modified(long_ago).unwrap();
-        one.claim().unwrap();
+        assert!(!one.claim().unwrap());
         assert!(is_old(&one));
         other.claim().unwrap();
         assert!(!is_old(&other));
         one.claim().unwrap();
         assert!(!is_old(&one));
         let own = checkout("own", dir.path().join("own/target"));
-        own.claim().unwrap();
+        assert!(!own.claim().unwrap());
         assert!(is_old(&own));
+        fs::create_dir_all(&own.target).unwrap();
+        fs::write(own.target.join("sources"), "another").unwrap();
+        assert!(own.claim().unwrap());
     }
 }

@@ -11,11 +11,13 @@ mod spark;
 mod test;
 mod tools;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use cluster::Cluster;
 use dirs::Dirs;
+use std::env;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
 /// Development tasks of Tributary.
@@ -119,8 +121,9 @@ fn main() -> ExitCode {
 /// Does the task; `false` where it failed and has said so in its own words.
 fn run(task: Task) -> Result<bool> {
     let dirs = Dirs::find()?;
-    if !matches!(task, Task::Cluster(_)) {
-        dirs.claim()?;
+    if !matches!(task, Task::Cluster(_)) && dirs.claim()? {
+        let error = sh::cargo().arg("xtask").args(env::args_os().skip(1)).current_dir(&dirs.root).exec();
+        return Err(error).context("cannot start cargo xtask again");
     }
     match task {
         Task::Setup => {

@@ -17,7 +17,7 @@ pub const ATTEMPT: &str = "tributary.dev/attempt";
 /// Annotation: seconds after its end at which the operator deletes the child.
 pub const TTL: &str = "tributary.dev/ttl-seconds-after-finished";
 
-/// Annotation: how components ended that the child was waiting for, where the status did not say so yet; JSON, as in
+/// Annotation: how components had ended when the child was created, where the status did not say so yet; JSON, of lines as in
 /// `status.components`.
 pub const ENDED_BEFORE: &str = "tributary.dev/ended-before";
 

@@ -69,8 +69,13 @@ impl<'a> Pass<'a> {
         line.template_hash.clone_from(&component.hash);
         let prior = old.filter(|o| o.template_hash == line.template_hash && o.run == line.run);
         line.retried = prior.and_then(|p| p.retried);
-        let latched = prior.filter(|p| p.latched);
         let child = self.world.children.get(&key);
+        let latched = prior.filter(|p| p.latched);
+        let carried = match (latched, child) {
+            (None, None) => self.ended_before(&line),
+            _ => None,
+        };
+        let latched = latched.or(carried.as_ref());
         match self.part(component, latched.is_some()) {
             Part::No(why) => return told(line, Health::Skipped, "", why),
             Part::Wrong(why) => {

@@ -35,14 +35,7 @@ impl Pass<'_> {
             line.uid = prior.map_or_else(String::new, |p| p.uid.clone());
             return told(line, Health::Pending, reason.as_str(), message);
         }
-        let is_lost = prior.is_some_and(|p| is_lost(component, p));
-        let held = self.may_begin(index);
-        if (is_lost || held.is_none())
-            && let Some(end) = self.ended_before(&line)
-        {
-            return end;
-        }
-        if is_lost {
+        if prior.is_some_and(|p| is_lost(component, p)) {
             if tries >= Self::limit(component, &line) {
                 line.latched = true;
                 let message = format!(
@@ -58,7 +51,7 @@ impl Pass<'_> {
             let message = format!("{key} was deleted before its outcome was seen");
             return told(line, Health::Pending, "Retrying", message);
         }
-        if let Some((reason, message)) = held {
+        if let Some((reason, message)) = self.may_begin(index) {
             return told(line, Health::Pending, reason.as_str(), message);
         }
         match self.rendered(component) {

@@ -3,6 +3,8 @@
 //! The whole of a Pipeline's life is one function of what is there now. Nothing is remembered but what the status keeps:
 //! outcomes of finished components, the topics' provider, the run, and the inventory.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tributary_crds::names::{FINALIZER, MANAGER};
 use tributary_crds::{
@@ -44,7 +46,7 @@ const MAX_PROBLEMS: usize = 100;
 pub fn evaluate(world: &World, now: Timestamp) -> Plan {
     let pipeline = &world.pipeline;
     if pipeline.spec.managed_by.as_deref().is_some_and(|m| m != MANAGER) {
-        return Plan::default();
+        return let_go(world);
     }
     let mut draft = Draft::new(world, now);
     if pipeline.metadata.deletion_timestamp.is_some() {
@@ -56,6 +58,16 @@ pub fn evaluate(world: &World, now: Timestamp) -> Plan {
         None => draft.blueprint_runs(pipeline, world.blueprint.as_ref()),
     }
     draft.finish()
+}
+
+/// A Pipeline that is somebody else's by now keeps no finalizer of ours, unless something has begun.
+fn let_go(world: &World) -> Plan {
+    let finalizers = world.pipeline.metadata.finalizers.as_deref().unwrap_or_default();
+    let has_begun = !world.children.0.is_empty() || world.pipeline.status.is_some();
+    if has_begun || !finalizers.iter().any(|f| f == FINALIZER) {
+        return Plan::default();
+    }
+    Plan { actions: vec![Action::Finalizers(without(finalizers, FINALIZER))], ..Plan::default() }
 }
 
 /// A plan in the making.
@@ -74,6 +86,8 @@ struct Draft<'a> {
     same_conditions: bool,
     /// Nothing that the status keeps of the components is lost where it is written later.
     nothing_lost: bool,
+    /// The components were looked at, and what children carry of ends.
+    is_looked_at: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -91,6 +105,7 @@ impl<'a> Draft<'a> {
             destructive: Vec::new(),
             same_conditions: false,
             nothing_lost: false,
+            is_looked_at: false,
         }
     }
 
@@ -188,8 +203,15 @@ impl<'a> Draft<'a> {
         pass.components();
         pass.prune();
         self.nothing_lost = pass.is_all_carried();
+        self.is_looked_at = true;
         let wanted = pass.summary();
-        let Pass { status, actions, requeue, events, destructive, .. } = pass;
+        let Pass { status, mut actions, mut requeue, events, destructive, carried, .. } = pass;
+        let deletes = |action: &Action| matches!(action, Action::Delete { .. });
+        if carried.taken && actions.iter().any(deletes) {
+            // what is deleted may be all that tells of an end: the status comes first
+            actions.retain(|action| !deletes(action));
+            (self.nothing_lost, requeue) = (false, Some(Duration::ZERO));
+        }
         self.destructive = destructive;
         self.status = status;
         self.wanted.extend(wanted);
@@ -213,6 +235,9 @@ impl<'a> Draft<'a> {
             self.status.conditions = conditions_with(&self.old.conditions, &wanted, generation, self.now);
         }
         if self.status != self.old || self.world.pipeline.status.is_none() {
+            if self.is_looked_at {
+                self.status.sequence = Some(self.old.sequence.unwrap_or(0) + 1);
+            }
             self.plan.status = serde_json::to_value(&self.status).ok();
             let (before, after) = (phase_name(self.old.phase), phase_name(self.status.phase));
             let old: &[Condition] = &self.old.conditions;

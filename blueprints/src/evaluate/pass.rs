@@ -1,6 +1,5 @@
 //! One pass over a valid Pipeline: what is gathered on the way.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use tributary_crds::{ComponentStatus, ObjectRef, PipelineStatus, Reason, Timestamp};
 
+use super::carried::Carried;
 use super::child::{gvk_of, reference};
 use super::topics::TopicState;
 use crate::expr::Node;
@@ -53,10 +53,8 @@ pub(super) struct Pass<'a> {
     pub(super) edges_from: Vec<Vec<usize>>,
     /// Topics by name: indices into `topics`.
     pub(super) topic_index: HashMap<&'a str, usize>,
-    /// The ends that children carry, by component, once they have been looked at.
-    pub(super) carried: OnceCell<HashMap<String, Vec<ComponentStatus>>>,
-    /// The components whose end a child carries that is created now.
-    pub(super) carried_now: BTreeSet<String>,
+    /// The ends that children carry.
+    pub(super) carried: Carried,
 }
 
 impl<'a> Pass<'a> {
@@ -88,8 +86,7 @@ impl<'a> Pass<'a> {
             edges_to: edges_by(resolved, |at, edge| (edge.to, at)),
             edges_from: edges_by(resolved, |_, edge| (edge.from, edge.to)),
             topic_index: resolved.topics.iter().enumerate().map(|(i, t)| (t.name.as_str(), i)).collect(),
-            carried: OnceCell::new(),
-            carried_now: BTreeSet::new(),
+            carried: Carried::default(),
         }
     }
 

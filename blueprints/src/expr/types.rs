@@ -58,7 +58,7 @@ impl Type {
         Self::Object(Arc::new(Shape { fields, others: None }))
     }
 
-    /// The type that an OpenAPI v3 schema describes.
+    /// The type that an OpenAPI v3 schema describes. A `number` may be written as an integer, and then is one.
     pub fn of_schema(schema: &Value) -> Self {
         let flag = |name: &str| schema.get(name).and_then(Value::as_bool) == Some(true);
         if flag("x-kubernetes-int-or-string") || flag("nullable") {
@@ -67,7 +67,7 @@ impl Type {
         match schema.get("type").and_then(Value::as_str) {
             Some("boolean") => Self::Bool,
             Some("integer") => Self::Int,
-            Some("number") => Self::Double,
+            Some("number") => Self::of_kinds(Kinds::NUMBER),
             Some("string") => Self::String,
             Some("array") => Self::list(schema.get("items").map_or(Self::Dyn, Self::of_schema)),
             Some("object") => Self::of_object(schema, flag("x-kubernetes-preserve-unknown-fields")),

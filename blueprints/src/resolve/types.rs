@@ -8,7 +8,7 @@ use tributary_crds::{BlueprintSpec, Component as Declared};
 
 use super::references::Place;
 use crate::drivers;
-use crate::expr::{Expression, Type};
+use crate::expr::{Expression, Kinds, Type};
 use crate::kinds::{self, KindTypes};
 use crate::object::Gvk;
 use crate::world::Served;
@@ -31,7 +31,10 @@ pub(super) struct Types {
 impl Types {
     pub(super) fn new(blueprint: &BlueprintSpec, served: Option<&Served>) -> Self {
         let mut types = Self::default();
-        let parameters = blueprint.parameters.iter().map(|(name, s)| (name.clone(), Type::of_schema(&s.to_value())));
+        // a parameter that is a number is a double however it is written
+        let of_parameter = |type_: Type| if type_ == Type::of_kinds(Kinds::NUMBER) { Type::Double } else { type_ };
+        let of_schema = |schema: &Value| of_parameter(Type::of_schema(schema));
+        let parameters = blueprint.parameters.iter().map(|(name, s)| (name.clone(), of_schema(&s.to_value())));
         types.roots.insert("parameters", Type::object(parameters));
         let topic = Type::object([("bootstrapServers", Type::String), ("topicName", Type::String)]);
         let topics = blueprint.topics.iter().map(|t| (t.name.clone(), topic.clone()));

@@ -1,7 +1,7 @@
 //! Which statuses may be left to a later pass, and what becomes of what they would have said.
 
 use serde_json::json;
-use tributary_blueprints::plan::Plan;
+use tributary_blueprints::plan::{Action, Plan};
 use tributary_crds::{Health, PipelinePhase};
 
 use super::bugs::Bug;
@@ -104,6 +104,66 @@ fn ends_that_no_status_tells_outlive_their_children_by_the_last_one() {
         assert_eq!((line.health, line.reason.as_str()), (Health::Succeeded, "Completed"));
         assert_eq!(line.uid == uid, carried);
     }
+}
+
+#[test]
+fn an_end_that_a_child_carries_is_told_though_its_component_may_not_begin() {
+    let mut case = three();
+    until_begins(&mut case, "p-last");
+    let key = |case: &Case, name: &str| {
+        case.cluster.server.state.objects.keys().find(|key| key.name == name).unwrap().clone()
+    };
+    case.cluster.server.delete(&key(&case, "p-work"));
+    case.cluster.server.edit(|p| p.spec.suspend = true);
+    case.settle();
+    // who carried it goes, and the component may begin again
+    ["p-then", "p-last"].iter().for_each(|name| case.cluster.server.delete(&key(&case, name)));
+    case.cluster.server.edit(|p| p.spec.suspend = false);
+    case.settle();
+    assert_eq!(case.cluster.server.created.iter().filter(|key| key.name == "p-work").count(), 1);
+}
+
+#[test]
+fn what_is_edited_back_runs_anew_whatever_children_carry_of_its_first_run() {
+    let mut case = three();
+    until_begins(&mut case, "p-then");
+    let runs = |case: &Case| case.cluster.server.created.iter().filter(|key| key.name == "p-work").count();
+    for (image, expected) in [("b", 2), ("${parameters.image}", 3)] {
+        case.settle();
+        case.edit(|spec| {
+            let template = &mut spec["blueprint"]["components"][0]["template"];
+            template["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+        });
+        assert_eq!(case.settle().phase, PipelinePhase::Succeeded);
+        assert_eq!(runs(&case), expected);
+    }
+}
+
+#[test]
+fn nothing_is_deleted_before_the_end_is_told_that_it_may_be_all_to_tell_of() {
+    let mut case = three();
+    until_begins(&mut case, "p-last");
+    let work = case.cluster.server.state.objects.keys().find(|key| key.name == "p-work").unwrap().clone();
+    case.cluster.server.delete(&work);
+    // both that carry it are to be replaced, and the writes of that pass fail after the first
+    case.edit(|spec| {
+        for at in [1, 2] {
+            let template = &mut spec["blueprint"]["components"][at]["template"];
+            template["spec"]["template"]["spec"]["containers"][0]["image"] = json!("b");
+        }
+    });
+    for _ in 0..4 {
+        case.cluster.step(&mut case.rng, 0);
+        let Some(world) = case.cluster.observe(&mut case.rng, false) else { continue };
+        let plan = case.cluster.decide(&world, 0);
+        let deletes = plan.actions.iter().any(|action| matches!(action, Action::Delete { .. }));
+        let told =
+            world.pipeline.status.iter().flat_map(|s| &s.components).any(|line| line.name == "work" && line.latched);
+        assert!(told || !deletes, "{plan:#?}");
+        case.cluster.carry_out(&world, &plan, usize::MAX);
+    }
+    case.settle();
+    assert_eq!(case.cluster.server.created.iter().filter(|key| key.name == "p-work").count(), 1);
 }
 
 #[test]

@@ -163,7 +163,9 @@ pub(super) fn itself(object: &DynamicObject) -> Option<Primary> {
 /// with that.
 pub(super) fn own_lane(object: &DynamicObject) -> Lane {
     let metadata = &object.metadata;
-    let is_guarded = metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::FINALIZER);
+    // a Pipeline has it from its birth
+    let is_pipeline = itself(object).is_some_and(|primary| primary.kind == PrimaryKind::Pipeline);
+    let is_guarded = metadata.finalizers.iter().flatten().any(|f| f == names::FINALIZER) && !is_pipeline;
     let is_new = object.data.get("status").is_none() && metadata.deletion_timestamp.is_none() && !is_guarded;
     let is_ours = field(object, &["spec", "managedBy"]).is_none_or(|by| by == names::MANAGER);
     if is_new && is_ours && begun_by(object).is_empty() { Lane::New } else { Lane::Normal }
@@ -248,4 +250,30 @@ fn unmet(pod: &DynamicObject) -> impl Iterator<Item = &Value> {
 /// The conditions of a Job but `SuccessCriteriaMet`: it comes before the Job has ended, and says what its pods have said.
 fn verdicts(job: &DynamicObject) -> impl Iterator<Item = &Value> {
     conditions(job).filter(|condition| condition["type"] != "SuccessCriteriaMet")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_primary_is_new_until_something_is_said_of_it_or_it_has_begun() {
+        let lane = |kind: &str, change: Value| {
+            let mut object = json!({"apiVersion": "tributary.dev/v1alpha1", "kind": kind, "metadata": {"name": "p", "namespace": "n"}});
+            jsonpatch::merge(&mut object, &change);
+            own_lane(&serde_json::from_value(object).unwrap())
+        };
+        let guarded = json!({"metadata": {"finalizers": [names::FINALIZER]}});
+        assert_eq!(lane("Pipeline", json!({})), Lane::New);
+        // which it has from admission
+        assert_eq!(lane("Pipeline", guarded.clone()), Lane::New);
+        // which comes with the first pass
+        assert_eq!(lane("MapReduceJob", guarded), Lane::Normal);
+        assert_eq!(lane("Pipeline", json!({"status": {}})), Lane::Normal);
+        assert_eq!(lane("Pipeline", json!({"spec": {"managedBy": "example.com/other"}})), Lane::Normal);
+        assert_eq!(lane("JobFlow", json!({"metadata": {"labels": {(names::PIPELINE): "p"}}})), Lane::Normal);
+    }
 }

@@ -260,6 +260,8 @@ async fn reconcile<C: Controller>(
     }
     let scope = |key: &ObjectKey| controller.scope(key);
     let held = act.actions(&mut target, &plan.actions, scope, &mut memory.refused, &memory.unanswered).await?;
+    // what is not created yet carries nothing of what the status would have said
+    plan.may_wait &= held.is_none();
     let refusals = memory.refused.list();
     let known = controller.refusals(&mut world);
     // one that is no longer refused is no reason: what was decided with it has been carried out
@@ -268,6 +270,7 @@ async fn reconcile<C: Controller>(
         known.extend(refusals);
         // what was just refused belongs into this status already
         plan = evaluate(controller, &world, primary)?.plan;
+        plan.may_wait = false;
     }
     let telling = plan.status.is_some();
     match tell(context, background, memory, target, &mut plan).await? {

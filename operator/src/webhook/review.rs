@@ -141,8 +141,10 @@ pub fn guarded(request: &AdmissionRequest<DynamicObject>) -> AdmissionResponse {
     let Some(object) = &request.object else { return response };
     let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
     let is_ours = object.data.pointer("/spec/managedBy").is_none_or(|manager| manager == MANAGER);
+    // nobody would take it off one that cannot be read
     let is_new = request.operation == Operation::Create && request.kind.kind == "Pipeline";
-    if !is_new || !is_ours || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+    let is_ours = is_ours && is_new && parse::<Pipeline>(object).is_ok();
+    if !is_ours || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
         return response;
     }
     let all: Vec<&str> = finalizers.iter().map(String::as_str).chain([FINALIZER]).collect();

@@ -21,9 +21,11 @@ const SHARE_OF_NEW: usize = 16;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Gaps between starts that a key may rest for before it comes again.
 const REST: u32 = 4;
-/// Gaps between starts that a status which may wait is left to a later pass.
+/// Gaps between starts that a status which may wait is left to a later pass, and the longest time of that: children that begin and
+/// end one after the other take seconds where each write takes a quarter of one.
 const PATIENCE: u32 = 200;
-/// The longest of both.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest rest.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// The queue of one controller.
@@ -158,7 +160,7 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
 
     /// How long a status that may wait is to be left to a later pass at present, which may have more to say.
     pub fn patience(&self, now: Instant) -> Duration {
-        (self.gap(now) * PATIENCE).min(LONGEST_REST)
+        (self.gap(now) * PATIENCE).min(LONGEST_PATIENCE)
     }
 
     fn gap(&self, now: Instant) -> Duration {

@@ -292,7 +292,7 @@ enum Told {
 }
 
 /// Writes the status and sends the events; mere progress in the background, one status at a time. What may wait is left to a later
-/// pass for as long as the apiserver is busy, up to a second.
+/// pass for as long as the apiserver is busy, up to five seconds.
 async fn tell(
     context: &Context,
     background: &Background,

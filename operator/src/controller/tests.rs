@@ -227,7 +227,7 @@ async fn a_status_that_may_wait_is_left_to_a_later_pass_while_the_apiserver_is_b
     rig.server.on(STATUS, 200, written());
     rig.context.caches.queues().load().failed(Duration::ZERO, Instant::now());
     let (first, second) = (rig.pass().await.unwrap(), rig.pass().await.unwrap());
-    assert!(first <= Duration::from_secs(1) && second <= first && rig.server.requests().is_empty());
+    assert!(first <= Duration::from_secs(5) && second <= first && rig.server.requests().is_empty());
     tokio::time::advance(first).await;
     rig.pass().await;
     assert_eq!(rig.server.requests(), [STATUS], "once");

@@ -17,8 +17,9 @@ const TIMES_FASTEST: f64 = 4.0;
 const FAILED: f64 = 1.0;
 /// What the last answer weighs in the mean.
 const WEIGHT: f64 = 0.05;
-/// What the fastest one is forgotten by with each answer.
-const FORGOTTEN: f64 = 1.0005;
+/// The time in which the fastest one is forgotten, in seconds: it grows by a factor of e. A load that lasts for minutes is not to
+/// become the measure of itself.
+const FORGOTTEN: f64 = 600.0;
 /// The time after which nothing is known of the mean, in seconds, where nothing is written.
 const FADES: f64 = 2.0;
 /// The longest time between two starts.
@@ -32,16 +33,17 @@ pub struct Load(Mutex<Answers>);
 struct Answers {
     /// The mean of how slow they were, where 1 can be borne, and when it was taken.
     slowness: Option<(f64, Instant)>,
-    /// The fastest of each sort, in seconds.
-    fastest: HashMap<(&'static str, String), f64>,
+    /// The fastest of each sort, in seconds, and when it was looked at.
+    fastest: HashMap<(&'static str, String), (f64, Instant)>,
 }
 
 impl Load {
     /// A write of this verb and kind was answered after this time.
     pub fn answered(&self, verb: &'static str, kind: &str, took: Duration, now: Instant) {
         let (took, mut answers) = (took.as_secs_f64(), self.lock());
-        let fastest = answers.fastest.entry((verb, kind.to_owned())).or_insert(took);
-        *fastest = (*fastest * FORGOTTEN).min(took);
+        let (fastest, at) = answers.fastest.entry((verb, kind.to_owned())).or_insert((took, now));
+        *fastest = (*fastest * (now.saturating_duration_since(*at).as_secs_f64() / FORGOTTEN).exp()).min(took);
+        *at = now;
         let bearable = UNLOADED.max(*fastest * TIMES_FASTEST);
         answers.add(took / bearable, now);
     }
@@ -116,6 +118,19 @@ mod tests {
             load.answered("status", "JobFlow", Duration::from_millis(9), now);
         }
         assert!(is_free(load.gap(GAP, now)));
+    }
+
+    #[test]
+    fn a_load_that_lasts_does_not_become_its_own_measure_and_what_lasts_for_good_does() {
+        let (load, start) = (Load::default(), Instant::now());
+        load.answered("create", "Job", Duration::from_millis(20), start);
+        let after = |seconds: u64| {
+            let now = start + Duration::from_secs(seconds);
+            (0..20_000).for_each(|_| load.answered("create", "Job", Duration::from_millis(200), now));
+            load.gap(GAP, now)
+        };
+        assert!(after(1) > Duration::from_millis(300) && after(120) > Duration::from_millis(150));
+        assert!(is_free(after(3_600)));
     }
 
     #[test]

@@ -140,6 +140,16 @@ proptest! {
 }
 
 #[test]
+fn a_number_of_a_schema_may_be_written_as_an_integer() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "string"}}});
+    for source in ["o[k] + 1", "o.a + 1", "o.a % 2", "o.a + 1.5"] {
+        let (_, faults) =
+            Expression::parse(source).unwrap().check(&|name| (name == "o").then(|| Type::of_schema(&schema)));
+        assert!(faults.is_empty(), "{source}: {faults:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_of_the_part() {
     let types = scope();
     let said = |source: &str| {

@@ -1,7 +1,8 @@
 //! `evaluate(&World, now) -> Plan` for a Pipeline: pure and total.
 //!
 //! The whole of a Pipeline's life is one function of what is there now. Nothing is remembered but what the status keeps:
-//! outcomes of finished components, the topics' provider, the run, and the inventory.
+//! outcomes of finished components, the topics' provider, the run, and the inventory; and until it does, what children carry
+//! of outcomes.
 
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ struct Draft<'a> {
     nothing_lost: bool,
     /// The components were looked at, and what children carry of ends.
     is_looked_at: bool,
+    /// The status tells an end that only a child has told until now.
+    tells_carried: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -106,6 +109,7 @@ impl<'a> Draft<'a> {
             same_conditions: false,
             nothing_lost: false,
             is_looked_at: false,
+            tells_carried: false,
         }
     }
 
@@ -205,13 +209,8 @@ impl<'a> Draft<'a> {
         self.nothing_lost = pass.is_all_carried();
         self.is_looked_at = true;
         let wanted = pass.summary();
-        let Pass { status, mut actions, mut requeue, events, destructive, carried, .. } = pass;
-        let deletes = |action: &Action| matches!(action, Action::Delete { .. });
-        if carried.taken && actions.iter().any(deletes) {
-            // what is deleted may be all that tells of an end: the status comes first
-            actions.retain(|action| !deletes(action));
-            (self.nothing_lost, requeue) = (false, Some(Duration::ZERO));
-        }
+        let Pass { status, actions, requeue, events, destructive, carried, .. } = pass;
+        self.tells_carried = carried.taken;
         self.destructive = destructive;
         self.status = status;
         self.wanted.extend(wanted);
@@ -244,6 +243,11 @@ impl<'a> Draft<'a> {
             let changes = events_of_change(&before, &after, &self.status.message, old, &self.status.conditions);
             self.plan.events.extend(changes);
             self.plan.may_wait = self.only_goes_on();
+            if self.tells_carried && self.plan.actions.iter().any(is_deletion) {
+                // what is deleted may be all that tells of an end: the status comes first
+                self.plan.actions.retain(|action| !is_deletion(action));
+                self.plan.requeue = Some(Duration::ZERO);
+            }
         }
         self.plan
     }
@@ -258,11 +262,10 @@ impl<'a> Draft<'a> {
             well && line.retries.is_none() && line.change.is_none()
         };
         let only_makes = self.plan.actions.iter().all(|a| matches!(a, Action::Create(_) | Action::Finalizers(_)));
-        let undecided =
-            spec.suspend || spec.schedule.is_some() || spec.effective_update_policy() == UpdatePolicy::Manual;
+        let decides = spec.suspend || spec.schedule.is_some() || spec.effective_update_policy() == UpdatePolicy::Manual;
         self.nothing_lost
             && only_makes
-            && !undecided
+            && !decides
             && matches!(old.phase, PipelinePhase::Pending | PipelinePhase::Progressing)
             && new.phase == PipelinePhase::Progressing
             && old.run.is_none_or(|run| new.run == Some(run))
@@ -284,6 +287,10 @@ fn last_of_each(wanted: Vec<Wanted>) -> Vec<Wanted> {
         }
     }
     last
+}
+
+fn is_deletion(action: &Action) -> bool {
+    matches!(action, Action::Delete { .. })
 }
 
 fn phase_name(phase: PipelinePhase) -> String {

@@ -145,7 +145,7 @@ impl<'a> Checker<'a> {
             other => {
                 let list = other.may_be(Kinds::LIST) && at.may_be(Kinds::INT);
                 let object = other.may_be(Kinds::OBJECT) && at.may_be(Kinds::STRING);
-                if list || object { Type::Dyn } else { self.not_a(index, &at, "an index of what it stands behind") }
+                if list || object { Type::Dyn } else { self.not_a(index, &at, "an index") }
             }
         }
     }

@@ -10,11 +10,14 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 
 use super::keywords::TYPES;
+use super::limits::{Limit, MAX_ITEMS, MAX_LENGTH, MAXIMUM, MIN_ITEMS, MIN_LENGTH, MINIMUM};
+use super::values::Takes;
 use super::{Compare, Misfit, Walk};
 
 /// Where `reader` cannot take what `writer` writes.
 pub(super) fn misfits(writer: &Value, reader: &Value) -> Vec<Misfit> {
-    let mut comparison = Comparison { writer, reader, walk: Walk::default() };
+    let takes = Takes::new(writer, reader);
+    let mut comparison = Comparison { writer, reader, takes, walk: Walk::default() };
     comparison.pair(writer, reader);
     comparison.walk.found
 }
@@ -22,6 +25,7 @@ pub(super) fn misfits(writer: &Value, reader: &Value) -> Vec<Misfit> {
 struct Comparison<'a> {
     writer: &'a Value,
     reader: &'a Value,
+    takes: Takes<'a>,
     walk: Walk,
 }
 
@@ -57,6 +61,9 @@ impl<'a> Compare<'a> for Comparison<'a> {
             (Value::Object(w), Value::Object(r)) => (w, r),
             _ => return,
         };
+        if let Some(values) = listed(w) {
+            return self.each(&values, writer, reader);
+        }
         if let Some(branches) = ["anyOf", "oneOf"].iter().find_map(|k| w.get(*k)).and_then(Value::as_array) {
             // what stands beside the branches narrows them further: only plain unions are compared
             if w.keys().all(|k| matches!(k.as_str(), "anyOf" | "oneOf" | "title" | "description" | "$schema" | "$defs"))
@@ -72,7 +79,7 @@ impl<'a> Compare<'a> for Comparison<'a> {
             return;
         }
         if let Some(branches) = ["anyOf", "oneOf"].iter().find_map(|k| r.get(*k)).and_then(Value::as_array) {
-            self.unions(writer, w, branches, reader);
+            self.unions(writer, branches, reader);
         }
         self.values(w, r);
     }
@@ -83,53 +90,44 @@ impl<'a> Comparison<'a> {
         self.walk.fails(writer.into(), reader.into(), rule.into());
     }
 
+    /// A writer that lists its values: the reader takes each or does not.
+    fn each(&mut self, values: &[Value], writer: &'a Value, reader: &'a Value) {
+        let other: Vec<String> =
+            values.iter().filter(|value| self.takes.only_writer(value, writer, reader)).map(Value::to_string).collect();
+        if !other.is_empty() {
+            let rule = format!("the reader does not take {}", other.join(", "));
+            self.fails(one_of(values), name_of(reader), rule);
+        }
+    }
+
     /// A writer without branches against a reader's.
-    fn unions(&mut self, writer: &'a Value, w: &'a Map<String, Value>, branches: &'a [Value], reader: &'a Value) {
+    fn unions(&mut self, writer: &'a Value, branches: &'a [Value], reader: &'a Value) {
         if branches.iter().any(|branch| self.takes(writer, branch)) {
             return;
         }
         let (written, read) = (possible(writer, self.writer, 0), possible(reader, self.reader, 0));
-        let covered = |t: &&str| read.contains(*t) || (**t == *"integer" && read.contains("number"));
-        let other: Vec<&str> = written.iter().filter(|t| !covered(t)).copied().collect();
+        let other: Vec<&str> = written.iter().filter(|t| !covers(&read, t)).copied().collect();
         if !other.is_empty() {
             let rule = format!("none of the reader's alternatives takes {}", other.join(", "));
             return self.fails(name_of(writer), name_of(reader), rule);
         }
-        let takes_it = |b: &&'a Value| possible(b, self.reader, 0).iter().any(|t| written.contains(t));
+        let takes_it = |b: &&'a Value| {
+            let read = possible(b, self.reader, 0);
+            written.iter().any(|t| covers(&read, t))
+        };
         let near: Vec<&'a Value> = branches.iter().filter(takes_it).collect();
         // several of its type may take it together
-        if let ([only], None) = (near.as_slice(), listed(w)) {
+        if let [only] = near.as_slice() {
             self.pair(writer, only);
         }
     }
 
     fn values(&mut self, w: &'a Map<String, Value>, r: &'a Map<String, Value>) {
         if let Some(allowed) = listed(r) {
-            match listed(w) {
-                Some(written) => {
-                    let other: Vec<String> =
-                        written.iter().filter(|v| !allowed.contains(v)).map(|v| v.to_string()).collect();
-                    if !other.is_empty() {
-                        let rule = format!("the reader does not take {}", other.join(", "));
-                        self.fails(one_of(&written), one_of(&allowed), rule);
-                    }
-                }
-                None => self.fails(words(w), one_of(&allowed), "the writer may write other values"),
-            }
-            return;
-        }
-        if let Some(written) = listed(w) {
-            let types = types(r);
-            let other: Vec<String> = written.iter().filter(|v| !is_of_any(v, &types)).map(|v| v.to_string()).collect();
-            if !other.is_empty() {
-                let rule = format!("{} is of another type", other.join(", "));
-                self.fails(one_of(&written), words(r), rule);
-            }
-            return;
+            return self.fails(words(w), one_of(&allowed), "the writer may write other values");
         }
         let (written, read) = (types(w), types(r));
-        let covers = |t: &&str| read.contains(*t) || (**t == *"integer" && read.contains("number"));
-        let other: Vec<&str> = written.iter().filter(|t| !covers(t)).copied().collect();
+        let other: Vec<&str> = written.iter().filter(|t| !covers(&read, t)).copied().collect();
         if !other.is_empty() {
             let rule = match (other.as_slice(), read.contains("integer")) {
                 (["number"], true) => "a number may have a fraction".to_owned(),
@@ -145,15 +143,16 @@ impl<'a> Comparison<'a> {
             self.arrays(w, r);
         }
         if written.contains("string") {
-            self.at_least(w, r, "minLength", 0.0);
-            self.at_most(w, r, "maxLength");
+            self.limits(w, r, &MIN_LENGTH, true);
+            self.limits(w, r, &MAX_LENGTH, true);
             if let (None, Some(pattern)) = (w.get("pattern"), r.get("pattern")) {
                 self.fails("any string", format!("strings like {pattern}"), "the writer may write other strings");
             }
         }
         if written.contains("integer") || written.contains("number") {
-            self.at_least(w, r, "minimum", f64::NEG_INFINITY);
-            self.at_most(w, r, "maximum");
+            let whole = !written.contains("number");
+            self.limits(w, r, &MINIMUM, whole);
+            self.limits(w, r, &MAXIMUM, whole);
         }
     }
 
@@ -200,8 +199,8 @@ impl<'a> Comparison<'a> {
     }
 
     fn arrays(&mut self, w: &'a Map<String, Value>, r: &'a Map<String, Value>) {
-        self.at_least(w, r, "minItems", 0.0);
-        self.at_most(w, r, "maxItems");
+        self.limits(w, r, &MIN_ITEMS, true);
+        self.limits(w, r, &MAX_ITEMS, true);
         if [w, r].iter().any(|s| s.contains_key("prefixItems") || s.get("items").is_some_and(Value::is_array)) {
             return;
         }
@@ -212,25 +211,11 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn at_least(&mut self, w: &Map<String, Value>, r: &Map<String, Value>, key: &str, default: f64) {
-        let limit = |schema: &Map<String, Value>| schema.get(key).and_then(Value::as_f64);
-        let Some(read) = limit(r) else { return };
-        let exclusive = w.get("exclusiveMinimum").and_then(Value::as_f64).filter(|_| key == "minimum");
-        let written = limit(w).unwrap_or(default).max(exclusive.unwrap_or(f64::NEG_INFINITY));
-        if written < read {
-            let shown = if written.is_finite() { format!("{key} {written}") } else { format!("no {key}") };
-            self.fails(shown, format!("{key} {read}"), "the writer may write less");
-        }
-    }
-
-    fn at_most(&mut self, w: &Map<String, Value>, r: &Map<String, Value>, key: &str) {
-        let limit = |schema: &Map<String, Value>| schema.get(key).and_then(Value::as_f64);
-        let Some(read) = limit(r) else { return };
-        let exclusive = w.get("exclusiveMaximum").and_then(Value::as_f64).filter(|_| key == "maximum");
-        let written = limit(w).unwrap_or(f64::INFINITY).min(exclusive.unwrap_or(f64::INFINITY));
-        if written > read {
-            let shown = if written.is_finite() { format!("{key} {written}") } else { format!("no {key}") };
-            self.fails(shown, format!("{key} {read}"), "the writer may write more");
+    fn limits(&mut self, w: &Map<String, Value>, r: &Map<String, Value>, which: &Limit, whole: bool) {
+        let (written, read) = (which.of(w, whole), which.of(r, whole));
+        if let Some(read) = read.filter(|read| written.is_none_or(|written| written < *read)) {
+            let shown = written.map_or_else(|| format!("no {}", which.key), |bound| which.show(bound));
+            self.fails(shown, which.show(read), which.rule);
         }
     }
 }
@@ -267,6 +252,11 @@ fn possible<'v>(schema: &'v Value, root: &'v Value, depth: usize) -> BTreeSet<&'
     }
 }
 
+/// Whether every value of one type is of some of others.
+fn covers(types: &BTreeSet<&str>, type_: &str) -> bool {
+    types.contains(type_) || (type_ == "integer" && types.contains("number"))
+}
+
 fn is_of_any(value: &Value, types: &BTreeSet<&str>) -> bool {
     let own = match value {
         Value::Null => "null",
@@ -277,7 +267,7 @@ fn is_of_any(value: &Value, types: &BTreeSet<&str>) -> bool {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    types.contains(own) || (own == "integer" && types.contains("number"))
+    covers(types, own)
 }
 
 /// The values that a schema lists; `None` where it lists none.

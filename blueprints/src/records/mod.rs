@@ -12,6 +12,8 @@ use tributary_crds::RecordSchema;
 mod avro;
 mod json;
 mod keywords;
+mod limits;
+mod values;
 
 /// A schema of records.
 #[derive(Clone, Debug)]

@@ -140,11 +140,10 @@ pub fn guarded(request: &AdmissionRequest<DynamicObject>) -> AdmissionResponse {
     let response = AdmissionResponse::from(request);
     let Some(object) = &request.object else { return response };
     let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
-    let is_ours = object.data.pointer("/spec/managedBy").is_none_or(|manager| manager == MANAGER);
-    // nobody would take it off one that cannot be read
     let is_new = request.operation == Operation::Create && request.kind.kind == "Pipeline";
-    let is_ours = is_ours && is_new && parse::<Pipeline>(object).is_ok();
-    if !is_ours || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+    // nobody would take it off one that cannot be read
+    let is_ours = |pipeline: Pipeline| pipeline.spec.managed_by.is_none_or(|manager| manager == MANAGER);
+    if !is_new || !parse(object).is_ok_and(is_ours) || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
         return response;
     }
     let all: Vec<&str> = finalizers.iter().map(String::as_str).chain([FINALIZER]).collect();
@@ -219,6 +218,7 @@ mod tests {
         assert_eq!(patched(json!({}), Some(json!([FINALIZER])), None), json!([FINALIZER]));
         assert_eq!(patched(json!({"managedBy": "example.com/other"}), None, None), Value::Null);
         assert_eq!(patched(json!({}), None, Some(json!({}))), Value::Null);
+        assert_eq!(patched(json!({"run": "cannot be read"}), None, None), Value::Null);
     }
 
     #[test]

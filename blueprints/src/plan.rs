@@ -20,6 +20,8 @@ pub struct Plan {
     pub is_progress: bool,
     /// Were neither the status nor the events told, a later decision would say the same or more: nothing is kept in them.
     pub may_wait: bool,
+    /// The status tells that all that the object begins has begun, or has ended: nothing more follows by itself.
+    pub is_settled: bool,
     /// Events about the object.
     pub events: Vec<Event>,
     /// Decide again after this time, even if nothing changes.
@@ -35,7 +37,7 @@ impl Plan {
     /// Leaves the status as it is, and says nothing of it.
     pub fn drop_status(&mut self) {
         self.status = None;
-        (self.is_progress, self.may_wait) = (false, false);
+        (self.is_progress, self.may_wait, self.is_settled) = (false, false, false);
         self.events.clear();
     }
 }

@@ -23,7 +23,7 @@ const FORGOTTEN: f64 = 600.0;
 /// The time after which nothing is known of the mean, in seconds, where nothing is written.
 const FADES: f64 = 2.0;
 /// The longest time between two starts.
-const LONGEST_GAP: Duration = Duration::from_secs(1);
+pub const LONGEST_GAP: Duration = Duration::from_secs(1);
 
 /// The answers of late.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! A work queue: a key waits in it once however often it is added, is worked on by one worker at a time, and may be
-//! due later. What goes on comes before what begins, and does not keep it out; what is new begins as the apiserver has room for it.
+//! due later. What goes on comes before what begins, and does not keep it out; what is new begins as the apiserver has room for it, and
+//! as what has just begun settles.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::load::Load;
+use crate::load::{LONGEST_GAP, Load};
 
 /// Of so many keys handed out while the lanes are in demand, one is not urgent.
 const SHARE: usize = 4;
@@ -19,6 +20,10 @@ const SHARE: usize = 4;
 const SHARE_OF_NEW: usize = 16;
 /// How soon it is looked whether the apiserver has become faster than when the last new key was handed out.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Without news, a key that was new settles within this time.
+const SETTLES: Duration = Duration::from_secs(10);
+/// The part of the gap at the limit from which on the apiserver counts as busy.
+const BUSY: u32 = 8;
 /// Gaps between starts that a key may rest for before it comes again.
 const REST: u32 = 4;
 /// Gaps between starts that a status which may wait is left to a later pass, and the longest time of that: children that begin and
@@ -34,8 +39,16 @@ pub struct Queue<K> {
     state: Mutex<State<K>>,
     wake: Notify,
     load: Arc<Load>,
+    starts: Starts,
+}
+
+/// How what is new begins while the apiserver is busy.
+#[derive(Clone, Copy, Debug)]
+pub struct Starts {
     /// The time between two new keys where the apiserver's answers take as long as can be borne.
-    gap_at_limit: Duration,
+    pub gap_at_limit: Duration,
+    /// So many of those that began within ten seconds may be unsettled.
+    pub at_once: usize,
 }
 
 /// How soon a key is to be worked on.
@@ -65,17 +78,20 @@ struct State<K> {
     /// Keys handed out since the last that was new, and when that was.
     begun: usize,
     last_new: Option<Instant>,
+    /// Those that were new of late, in the order of their start, and which of them have not settled.
+    of_late: VecDeque<(Instant, K)>,
+    unsettled: HashSet<K>,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self::new(Arc::default(), Duration::from_millis(50))
+        Self::new(Arc::default(), Starts { gap_at_limit: Duration::from_millis(50), at_once: usize::MAX })
     }
 }
 
 impl<K> Queue<K> {
-    /// An empty one, whose new keys wait for the apiserver: for `gap_at_limit`, where its answers take as long as can be borne.
-    pub fn new(load: Arc<Load>, gap_at_limit: Duration) -> Self {
+    /// An empty one, whose new keys wait for the apiserver.
+    pub fn new(load: Arc<Load>, starts: Starts) -> Self {
         let state = State {
             new: VecDeque::new(),
             normal: VecDeque::new(),
@@ -87,8 +103,10 @@ impl<K> Queue<K> {
             preferred: 0,
             begun: 0,
             last_new: None,
+            of_late: VecDeque::new(),
+            unsettled: HashSet::new(),
         };
-        Self { state: Mutex::new(state), wake: Notify::new(), load, gap_at_limit }
+        Self { state: Mutex::new(state), wake: Notify::new(), load, starts }
     }
 }
 
@@ -107,7 +125,7 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
             let sleep = {
                 let (mut state, now) = (self.lock(), Instant::now());
                 state.promote(now);
-                let next_new = state.last_new.map_or(now, |last| last + self.gap(now));
+                let next_new = self.next_new(&mut state, now);
                 if let Some(key) = state.take(now, next_new) {
                     if !(state.new.is_empty() && state.normal.is_empty() && state.urgent.is_empty()) {
                         self.wake.notify_one();
@@ -147,6 +165,13 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
         self.wake.notify_one();
     }
 
+    /// What `key` begins has begun: another one may.
+    pub fn settled(&self, key: &K) {
+        if self.lock().unsettled.remove(key) {
+            self.wake.notify_one();
+        }
+    }
+
     /// Keys that are due now and not being worked on.
     pub fn depth(&self) -> usize {
         let state = self.lock();
@@ -164,7 +189,15 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
     }
 
     fn gap(&self, now: Instant) -> Duration {
-        self.load.gap(self.gap_at_limit, now)
+        self.load.gap(self.starts.gap_at_limit, now)
+    }
+
+    /// When the next new key may be handed out, if nothing changes.
+    fn next_new(&self, state: &mut State<K>, now: Instant) -> Instant {
+        let (Some(last), gap) = (state.last_new, self.gap(now)) else { return now };
+        state.forget_settled(now);
+        let is_full = state.unsettled.len() >= self.starts.at_once && gap * BUSY >= self.starts.gap_at_limit;
+        last + if is_full { LONGEST_GAP } else { gap }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -209,6 +242,8 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
         self.begun = (self.begun + 1).min(SHARE_OF_NEW);
         if lane == Lane::New {
             (self.begun, self.last_new) = (0, Some(now));
+            self.of_late.push_back((now, key.clone()));
+            self.unsettled.insert(key.clone());
         }
         self.dirty.remove(&key);
         self.processing.insert(key.clone());
@@ -222,6 +257,15 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
             if self.dirty.get(&key) == Some(&lane) && !self.processing.contains(&key) {
                 return Some(key);
             }
+        }
+    }
+
+    fn forget_settled(&mut self, now: Instant) {
+        while let Some((at, key)) = self.of_late.front()
+            && (now - *at >= SETTLES || !self.unsettled.contains(key))
+        {
+            self.unsettled.remove(key);
+            self.of_late.pop_front();
         }
     }
 
@@ -323,7 +367,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_new_waits_for_a_busy_apiserver_and_keeps_nothing_else_waiting() {
         let load = Arc::new(Load::default());
-        let queue = Queue::new(load.clone(), Duration::from_millis(50));
+        let queue = Queue::new(load.clone(), Starts { gap_at_limit: Duration::from_millis(50), at_once: usize::MAX });
         let start = Instant::now();
         (0..100).for_each(|_| load.failed(Duration::from_secs(9), start));
         assert_eq!(queue.rest(start), LONGEST_REST);
@@ -344,6 +388,44 @@ mod tests {
             order.push(queue.next().await);
         }
         assert!(order.iter().position(|key| *key == 5).is_some_and(|at| at < SHARE_OF_NEW), "{order:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_apiserver_is_busy_few_begin_before_others_have_settled() {
+        let load = Arc::new(Load::default());
+        let queue = Queue::new(load.clone(), Starts { gap_at_limit: Duration::from_millis(20), at_once: 3 });
+        let begins_within = async |limit: Duration| {
+            let start = Instant::now();
+            let key = tokio::time::timeout(limit, queue.next()).await.ok()?;
+            queue.done(&key, None);
+            Some((key, start.elapsed()))
+        };
+        let answers = |millis: u64| {
+            (0..50).for_each(|_| load.answered("create", "Job", Duration::from_millis(millis), Instant::now()));
+        };
+        answers(5);
+        (0..20).for_each(|key| queue.add(key, Lane::New));
+        for key in 0..5 {
+            let (begun, after) = begins_within(Duration::from_millis(5)).await.unwrap();
+            assert!(begun == key && after < Duration::from_millis(5), "it is not busy");
+        }
+        answers(40);
+        assert_eq!(begins_within(Duration::from_millis(500)).await, None, "five are unsettled");
+        (0..3).for_each(|key| queue.settled(&key));
+        let (key, after) = begins_within(Duration::from_millis(500)).await.unwrap();
+        assert!(key == 5 && after < Duration::from_millis(20), "two are, and one more may be: {after:?}");
+        answers(40);
+        assert_eq!(begins_within(Duration::from_millis(500)).await, None);
+        answers(40);
+        assert_eq!(begins_within(LONGEST_GAP).await.unwrap().0, 6, "something begins at all times");
+        tokio::time::advance(SETTLES).await;
+        answers(40);
+        assert_eq!(
+            begins_within(Duration::ZERO).await,
+            Some((7, Duration::ZERO)),
+            "what takes longer is not waited for"
+        );
+        assert!(queue.lock().unsettled.len() == 1 && queue.lock().of_late.len() == 1);
     }
 
     #[tokio::test]

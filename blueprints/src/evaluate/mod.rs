@@ -228,6 +228,8 @@ impl<'a> Draft<'a> {
         if !self.written {
             return self.plan;
         }
+        use PipelinePhase::{Deleting, Pending, Progressing};
+        self.plan.is_settled = !matches!(self.status.phase, Pending | Progressing | Deleting);
         let generation = self.world.pipeline.metadata.generation;
         if !self.same_conditions {
             let wanted = last_of_each(std::mem::take(&mut self.wanted));

@@ -43,7 +43,7 @@ pub use view::View;
 
 use crate::{
     load::Load,
-    queue::{Lane, Queue},
+    queue::{Lane, Queue, Starts},
 };
 use expect::Expectations;
 use mentions::Mentions;
@@ -60,20 +60,21 @@ pub struct Queues {
 impl Default for Queues {
     fn default() -> Self {
         let load = Arc::<Load>::default();
-        let of = PrimaryKind::ALL
-            .into_iter()
-            .map(|kind| (kind, Arc::new(Queue::new(load.clone(), gap_at_limit(kind)))))
-            .collect();
+        let of =
+            PrimaryKind::ALL.into_iter().map(|kind| (kind, Arc::new(Queue::new(load.clone(), starts(kind))))).collect();
         Self { of, load }
     }
 }
 
-/// The time between two starts of a kind where the apiserver's answers take as long as can be borne: steps of flows are not to wait
-/// for each other, Pipelines are to be through soon.
-fn gap_at_limit(kind: PrimaryKind) -> Duration {
+/// How objects of a kind begin while the apiserver is busy. Steps of flows are not to wait for each other; Pipelines are to be through
+/// soon: with more of them at once each takes longer, and none more get done.
+fn starts(kind: PrimaryKind) -> Starts {
     match kind {
-        PrimaryKind::JobFlow | PrimaryKind::DaemonJob => Duration::from_millis(100),
-        _ => Duration::from_millis(20),
+        PrimaryKind::Pipeline => Starts { gap_at_limit: Duration::from_millis(20), at_once: 128 },
+        PrimaryKind::JobFlow | PrimaryKind::DaemonJob => {
+            Starts { gap_at_limit: Duration::from_millis(100), at_once: usize::MAX }
+        }
+        _ => Starts { gap_at_limit: Duration::from_millis(20), at_once: usize::MAX },
     }
 }
 

@@ -222,6 +222,7 @@ async fn reconcile<C: Controller>(
         Observed::World(world) => world,
         Observed::Gone => {
             caches.forget(primary);
+            caches.queues().of(C::KIND).settled(primary);
             controller.forget(primary);
             return Ok(Outcome::Gone);
         }
@@ -273,6 +274,9 @@ async fn reconcile<C: Controller>(
         plan.may_wait = false;
     }
     let telling = plan.status.is_some();
+    if plan.is_settled {
+        caches.queues().of(C::KIND).settled(primary);
+    }
     match tell(context, background, memory, target, &mut plan).await? {
         Told::Now if telling => controller.told(&world),
         Told::Now | Told::Later => {}

@@ -176,6 +176,20 @@ fn a_pipeline_that_is_handed_over_before_it_began_keeps_no_finalizer() {
 }
 
 #[test]
+fn a_pipeline_is_settled_once_its_end_is_told() {
+    let mut case = three();
+    let plans: Vec<Plan> = (0..12).map(|_| case.pass()).collect();
+    let phases = plans.iter().filter_map(|plan| Some((plan.status.as_ref()?["phase"].clone(), plan.is_settled)));
+    let phases: Vec<_> = phases.collect();
+    assert!(
+        phases.contains(&(json!("Progressing"), false)) && phases.contains(&(json!("Succeeded"), true)),
+        "{phases:?}"
+    );
+    assert!(phases.iter().all(|(phase, is_settled)| *is_settled == (phase == "Succeeded")), "{phases:?}");
+    assert!(plans.last().is_some_and(|plan| plan.is_empty() && plan.is_settled), "it stays so");
+}
+
+#[test]
 fn a_status_that_decides_or_destroys_or_tells_bad_news_does_not_wait() {
     let may_wait = |change: &dyn Fn(&mut Case)| {
         let mut case = three();

@@ -87,14 +87,15 @@ impl Cluster {
         list.items.into_iter().map(|o| Ok((o.metadata.name.context("name")?, o.metadata.uid.context("uid")?))).collect()
     }
 
-    /// Marks every widget of a Pipeline done as it comes: a stand-in for its operator, as fast as the apiserver lets it.
+    /// Marks every widget of a Pipeline done as it comes: a stand-in for its operator, as fast as the apiserver lets it. By the patch
+    /// that controller-runtime's clients send, which costs the apiserver less than server-side apply.
     pub fn mark_done(&self) -> JoinHandle<()> {
         let api = self.api(&widgets());
         let config = watcher::Config::default().labels("tributary.dev/pipeline");
         tokio::spawn(async move {
-            let done = json!({"apiVersion": format!("{GROUP}/v1"), "kind": "Widget",
-                "status": {"conditions": [{"type": "Complete", "status": "True", "reason": "Done", "message": ""}]}});
-            let params = PatchParams::apply("stand-in").force();
+            let done = json!({"status": {
+                "conditions": [{"type": "Complete", "status": "True", "reason": "Done", "message": ""}]}});
+            let params = PatchParams::default();
             let events = watcher::watcher(api.clone(), config);
             let new = events.filter_map(async |event| match event {
                 Ok(Event::Apply(o) | Event::InitApply(o)) if o.data.get("status").is_none() => o.metadata.name,
@@ -102,7 +103,7 @@ impl Cluster {
             });
             new.for_each_concurrent(AT_ONCE, async |name| {
                 // one that is gone again needs no mark
-                let _ = api.patch_status(&name, &params, &Patch::Apply(&done)).await;
+                let _ = api.patch_status(&name, &params, &Patch::Merge(&done)).await;
             })
             .await;
         })

@@ -20,7 +20,7 @@ pub struct Plan {
     pub is_progress: bool,
     /// Were neither the status nor the events told, a later decision would say the same or more: nothing is kept in them.
     pub may_wait: bool,
-    /// The status tells that all that the object begins has begun, or has ended: nothing more follows by itself.
+    /// All that the object begins has begun, or has ended, or it waits for somebody else: nothing more follows by itself.
     pub is_settled: bool,
     /// Events about the object.
     pub events: Vec<Event>,

@@ -20,7 +20,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// many arenas as help a few workers, on however many cores.
 #[allow(unsafe_code)]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static MALLOC_CONF: &[u8; 30] = b"narenas:4,dirty_decay_ms:1000\0";
+pub static MALLOC_CONF: &[u8; 53] = b"narenas:4,dirty_decay_ms:1000,background_thread:true\0";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

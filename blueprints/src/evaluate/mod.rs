@@ -228,8 +228,12 @@ impl<'a> Draft<'a> {
         if !self.written {
             return self.plan;
         }
-        use PipelinePhase::{Deleting, Pending, Progressing};
-        self.plan.is_settled = !matches!(self.status.phase, Pending | Progressing | Deleting);
+        self.plan.is_settled = match self.status.phase {
+            PipelinePhase::Progressing | PipelinePhase::Deleting => false,
+            // it waits for somebody else, as for its Blueprint
+            PipelinePhase::Pending => !self.plan.actions.iter().any(|a| matches!(a, Action::Create(_))),
+            _ => true,
+        };
         let generation = self.world.pipeline.metadata.generation;
         if !self.same_conditions {
             let wanted = last_of_each(std::mem::take(&mut self.wanted));

@@ -11,13 +11,13 @@ use serde_json::{Map, Value, json};
 
 use super::keywords::TYPES;
 use super::limits::{Limit, MAX_ITEMS, MAX_LENGTH, MAXIMUM, MIN_ITEMS, MIN_LENGTH, MINIMUM};
-use super::values::Takes;
+use super::values::Values;
 use super::{Compare, Misfit, Walk};
 
 /// Where `reader` cannot take what `writer` writes.
 pub(super) fn misfits(writer: &Value, reader: &Value) -> Vec<Misfit> {
-    let takes = Takes::new(writer, reader);
-    let mut comparison = Comparison { writer, reader, takes, walk: Walk::default() };
+    let values = Values::new(writer, reader);
+    let mut comparison = Comparison { writer, reader, values, walk: Walk::default() };
     comparison.pair(writer, reader);
     comparison.walk.found
 }
@@ -25,7 +25,7 @@ pub(super) fn misfits(writer: &Value, reader: &Value) -> Vec<Misfit> {
 struct Comparison<'a> {
     writer: &'a Value,
     reader: &'a Value,
-    takes: Takes<'a>,
+    values: Values<'a>,
     walk: Walk,
 }
 
@@ -47,6 +47,7 @@ impl<'a> Compare<'a> for Comparison<'a> {
     }
 
     fn pair(&mut self, writer: &'a Value, reader: &'a Value) {
+        let whole = writer;
         let (Some(writer), Some(reader)) = (resolved(writer, self.writer), resolved(reader, self.reader)) else {
             return;
         };
@@ -62,12 +63,15 @@ impl<'a> Compare<'a> for Comparison<'a> {
             _ => return,
         };
         if let Some(values) = listed(w) {
-            return self.each(&values, writer, reader);
+            return self.each(&values, whole, reader);
+        }
+        // what stands beside a reference narrows it further
+        if is_narrowed(whole, self.writer) {
+            return;
         }
         if let Some(branches) = ["anyOf", "oneOf"].iter().find_map(|k| w.get(*k)).and_then(Value::as_array) {
             // what stands beside the branches narrows them further: only plain unions are compared
-            if w.keys().all(|k| matches!(k.as_str(), "anyOf" | "oneOf" | "title" | "description" | "$schema" | "$defs"))
-            {
+            if is_plain(writer, "anyOf") || is_plain(writer, "oneOf") {
                 branches.iter().for_each(|branch| self.pair(branch, reader));
             }
             return;
@@ -92,8 +96,11 @@ impl<'a> Comparison<'a> {
 
     /// A writer that lists its values: the reader takes each or does not.
     fn each(&mut self, values: &[Value], writer: &'a Value, reader: &'a Value) {
-        let other: Vec<String> =
-            values.iter().filter(|value| self.takes.only_writer(value, writer, reader)).map(Value::to_string).collect();
+        let other: Vec<String> = values
+            .iter()
+            .filter(|value| self.values.only_writer(value, writer, reader))
+            .map(Value::to_string)
+            .collect();
         if !other.is_empty() {
             let rule = format!("the reader does not take {}", other.join(", "));
             self.fails(one_of(values), name_of(reader), rule);
@@ -151,8 +158,11 @@ impl<'a> Comparison<'a> {
         }
         if written.contains("integer") || written.contains("number") {
             let whole = !written.contains("number");
-            self.limits(w, r, &MINIMUM, whole);
-            self.limits(w, r, &MAXIMUM, whole);
+            // between a bound and its first multiple nothing is written
+            if !w.contains_key("multipleOf") {
+                self.limits(w, r, &MINIMUM, whole);
+                self.limits(w, r, &MAXIMUM, whole);
+            }
         }
     }
 
@@ -213,11 +223,24 @@ impl<'a> Comparison<'a> {
 
     fn limits(&mut self, w: &Map<String, Value>, r: &Map<String, Value>, which: &Limit, whole: bool) {
         let (written, read) = (which.of(w, whole), which.of(r, whole));
-        if let Some(read) = read.filter(|read| written.is_none_or(|written| written < *read)) {
-            let shown = written.map_or_else(|| format!("no {}", which.key), |bound| which.show(bound));
-            self.fails(shown, which.show(read), which.rule);
+        if read.is_some_and(|read| written.is_none_or(|written| written < read)) {
+            self.fails(which.show(w), which.show(r), which.rule);
         }
     }
+}
+
+/// Whether something stands beside one of the references that lead to a schema's target.
+fn is_narrowed(schema: &Value, root: &Value) -> bool {
+    let target = |schema: &Value| root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?);
+    let chain = std::iter::successors(Some(schema), |schema| target(schema)).take(16);
+    chain.take_while(|schema| schema.get("$ref").is_some()).any(|schema| !is_plain(schema, "$ref"))
+}
+
+/// Whether a schema says nothing of values but by this keyword.
+fn is_plain(schema: &Value, keyword: &str) -> bool {
+    let says_nothing =
+        |key: &str| matches!(key, "title" | "description" | "$comment" | "$id" | "$schema" | "$defs" | "definitions");
+    schema.as_object().is_some_and(|object| object.keys().all(|key| key == keyword || says_nothing(key)))
 }
 
 /// The types that a schema allows; one that says only what objects or lists look like means those.
@@ -257,7 +280,7 @@ fn covers(types: &BTreeSet<&str>, type_: &str) -> bool {
     types.contains(type_) || (type_ == "integer" && types.contains("number"))
 }
 
-fn is_of_any(value: &Value, types: &BTreeSet<&str>) -> bool {
+pub(super) fn is_of_any(value: &Value, types: &BTreeSet<&str>) -> bool {
     let own = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

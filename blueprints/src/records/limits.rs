@@ -40,6 +40,12 @@ pub(super) struct Bound {
 impl Limit {
     /// The bound that a schema sets; of the whole numbers within it where `whole`.
     pub(super) fn of(&self, schema: &Map<String, Value>, whole: bool) -> Option<Bound> {
+        let stricter = self.written(schema)?;
+        let next = |bound: Bound| if bound.is_open { bound.at.floor() + 1.0 } else { bound.at.ceil() };
+        Some(if whole { Bound { at: next(stricter), is_open: false } } else { stricter })
+    }
+
+    fn written(&self, schema: &Map<String, Value>) -> Option<Bound> {
         let sign = if self.is_upper { -1.0 } else { 1.0 };
         let read = |key: &str| schema.get(key).and_then(Value::as_f64).map(|at| at * sign);
         let exclusive = self.exclusive.and_then(|key| schema.get(key));
@@ -47,16 +53,15 @@ impl Limit {
         let is_open = exclusive == Some(&Value::Bool(true));
         let closed = read(self.key).or(self.default).map(|at| Bound { at, is_open });
         let open = self.exclusive.and_then(read).map(|at| Bound { at, is_open: true });
-        let stricter = [closed, open].into_iter().flatten().reduce(|a, b| if a < b { b } else { a })?;
-        let next = |bound: Bound| if bound.is_open { bound.at.floor() + 1.0 } else { bound.at.ceil() };
-        Some(if whole { Bound { at: next(stricter), is_open: false } } else { stricter })
+        [closed, open].into_iter().flatten().reduce(|a, b| if a < b { b } else { a })
     }
 
-    /// A bound in words, such as `minimum 1` or `exclusiveMinimum 0`.
-    pub(super) fn show(&self, bound: Bound) -> String {
+    /// The bound that a schema sets, in words, such as `minimum 1`, `exclusiveMinimum 0` or `no minimum`.
+    pub(super) fn show(&self, schema: &Map<String, Value>) -> String {
+        let Some(bound) = self.written(schema) else { return format!("no {}", self.key) };
         let key = if bound.is_open { self.exclusive.unwrap_or(self.key) } else { self.key };
         // from 0.0, so that there is no -0
-        let at = if self.is_upper { 0.0 - bound.at } else { bound.at };
+        let at = if self.is_upper { 0.0 - bound.at } else { 0.0 + bound.at };
         format!("{key} {at}")
     }
 }

@@ -187,6 +187,14 @@ fn a_pipeline_is_settled_once_its_end_is_told() {
     );
     assert!(phases.iter().all(|(phase, is_settled)| *is_settled == (phase == "Succeeded")), "{phases:?}");
     assert!(plans.last().is_some_and(|plan| plan.is_empty() && plan.is_settled), "it stays so");
+    let mut case = three();
+    case.cluster.server.edit(|p| p.spec.blueprint = None);
+    let plan = case.pass();
+    assert_eq!(
+        (plan.status.unwrap()["phase"].as_str(), plan.is_settled),
+        (Some("Pending"), true),
+        "it has no blueprint"
+    );
 }
 
 #[test]

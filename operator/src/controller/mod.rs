@@ -236,6 +236,7 @@ async fn reconcile<C: Controller>(
         }
         Observed::Unreadable(target, message) => {
             tracing::warn!(primary = %primary.key(), %message, "unreadable");
+            caches.queues().of(C::KIND).settled(primary);
             act.events.send(&target, &[Event { warning: true, reason: "Unreadable".into(), note: message }]);
             return Ok(Outcome::Decided(None));
         }

@@ -78,9 +78,9 @@ struct State<K> {
     /// Keys handed out since the last that was new, and when that was.
     begun: usize,
     last_new: Option<Instant>,
-    /// Those that were new of late, in the order of their start, and which of them have not settled.
+    /// Those that were new of late, in the order of their start, and the start of those of them that have not settled.
     of_late: VecDeque<(Instant, K)>,
-    unsettled: HashSet<K>,
+    unsettled: HashMap<K, Instant>,
 }
 
 impl<K> Default for Queue<K> {
@@ -104,7 +104,7 @@ impl<K> Queue<K> {
             begun: 0,
             last_new: None,
             of_late: VecDeque::new(),
-            unsettled: HashSet::new(),
+            unsettled: HashMap::new(),
         };
         Self { state: Mutex::new(state), wake: Notify::new(), load, starts }
     }
@@ -167,7 +167,7 @@ impl<K: Clone + Eq + Ord + Hash + fmt::Debug> Queue<K> {
 
     /// What `key` begins has begun: another one may.
     pub fn settled(&self, key: &K) {
-        if self.lock().unsettled.remove(key) {
+        if self.lock().unsettled.remove(key).is_some() {
             self.wake.notify_one();
         }
     }
@@ -243,7 +243,7 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
         if lane == Lane::New {
             (self.begun, self.last_new) = (0, Some(now));
             self.of_late.push_back((now, key.clone()));
-            self.unsettled.insert(key.clone());
+            self.unsettled.insert(key.clone(), now);
         }
         self.dirty.remove(&key);
         self.processing.insert(key.clone());
@@ -261,10 +261,15 @@ impl<K: Clone + Eq + Ord + Hash> State<K> {
     }
 
     fn forget_settled(&mut self, now: Instant) {
-        while let Some((at, key)) = self.of_late.front()
-            && (now - *at >= SETTLES || !self.unsettled.contains(key))
-        {
-            self.unsettled.remove(key);
+        while let Some((at, key)) = self.of_late.front() {
+            // one that was deleted may have begun anew
+            let is_unsettled = self.unsettled.get(key) == Some(at);
+            if is_unsettled && now - *at < SETTLES {
+                break;
+            }
+            if is_unsettled {
+                self.unsettled.remove(key);
+            }
             self.of_late.pop_front();
         }
     }

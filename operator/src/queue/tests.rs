@@ -142,6 +142,25 @@ async fn while_the_apiserver_is_busy_few_begin_before_others_have_settled() {
     assert!(queue.lock().unsettled.len() == 1 && queue.lock().of_late.len() == 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_made_anew_counts_from_then_on() {
+    let queue = Queue::default();
+    let begin = async || {
+        queue.add("a", Lane::New);
+        assert_eq!(queue.next().await, "a");
+        queue.done(&"a", None);
+    };
+    begin().await;
+    queue.settled(&"a");
+    queue.add("b", Lane::New);
+    assert_eq!(queue.next().await, "b");
+    tokio::time::advance(SETTLES / 2).await;
+    begin().await;
+    tokio::time::advance(SETTLES / 2).await;
+    queue.lock().forget_settled(Instant::now());
+    assert!(queue.lock().unsettled.keys().eq(["a"].iter()) && queue.lock().of_late.len() == 1);
+}
+
 #[tokio::test]
 async fn many_workers_take_every_key_and_never_one_at_the_same_time() {
     let queue = std::sync::Arc::new(Queue::default());

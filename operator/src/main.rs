@@ -16,11 +16,11 @@ use tributary_operator::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Read by the allocator before `main`, as its TUNING.md has it: what is freed goes back to the kernel after a second, and there are as
-/// many arenas as help a few workers, on however many cores.
+/// Read by the allocator before `main`, as its TUNING.md has it: what is freed goes back to the kernel from a second on, as more is
+/// allocated, and there are as many arenas as help a few workers, on however many cores.
 #[allow(unsafe_code)]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static MALLOC_CONF: &[u8; 53] = b"narenas:4,dirty_decay_ms:1000,background_thread:true\0";
+pub static MALLOC_CONF: &[u8; 30] = b"narenas:4,dirty_decay_ms:1000\0";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -192,6 +192,7 @@ fn a_json_schema_reads_what_is_narrower() {
         (json!({"type": "integer", "multipleOf": 10, "minimum": 1}), json!({"exclusiveMinimum": 5})),
         (json!({"enum": [1, [2]]}), json!({"enum": [1.0, [2.0], 3]})),
         (json!({"const": 1}), json!({"minimum": 1, "exclusiveMinimum": true})),
+        (json!({"const": {"a": 1}, "unevaluatedProperties": false}), json!({"required": ["b"]})),
         // what is not known is let through
         (json!({"$ref": "#"}), json!({"$ref": "#"})),
         (json!({"const": 1}), json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]})),

@@ -55,17 +55,18 @@ pub fn bench(dirs: &Dirs, name: &str, json: bool, args: &[OsString]) -> Result<(
 
 /// A benchmark's client, as fast as it can be: it shares the machine with what it measures.
 fn optimized(dirs: &Dirs, name: &str) -> Result<PathBuf> {
-    let mut cmd = sh::cargo();
-    cmd.args(["build", "--quiet", "--release", "--workspace", "--all-features", "--bin", name]);
-    sh::run(cmd.current_dir(&dirs.root))?;
-    Ok(dirs.target.join("release").join(name))
+    built(dirs, name, "release", &["--release"])
 }
 
 /// A binary of the workspace, built with the same features as the tests, so that nothing is compiled twice: with a test
 /// beside it, Cargo counts what development dependencies ask for.
 fn binary(dirs: &Dirs, name: &str) -> Result<PathBuf> {
+    built(dirs, name, "debug", &["--test", "sim"])
+}
+
+fn built(dirs: &Dirs, name: &str, to: &str, args: &[&str]) -> Result<PathBuf> {
     let mut cmd = sh::cargo();
-    cmd.args(["build", "--quiet", "--workspace", "--all-features", "--bin", name, "--test", "sim"]);
+    cmd.args(["build", "--quiet", "--workspace", "--all-features", "--bin", name]).args(args);
     sh::run(cmd.current_dir(&dirs.root))?;
-    Ok(dirs.target.join("debug").join(name))
+    Ok(dirs.target.join(to).join(name))
 }

@@ -2,7 +2,7 @@
 //!
 //! A writer is taken to write the fields that its schema names, and others only where `additionalProperties` says so.
 //! Only what is certain is told: keywords that compare no more than by trying (`not`, `if`, two different patterns)
-//! are let through.
+//! are let through. Values that a writer lists are tried.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -106,7 +106,7 @@ impl Document<'_> {
 }
 
 /// Keywords that may refuse a value for a reason that is not looked into.
-const UNCERTAIN: [&str; 22] = [
+const UNCERTAIN: [&str; 24] = [
     "$dynamicRef",
     "$recursiveRef",
     "additionalItems",
@@ -128,6 +128,8 @@ const UNCERTAIN: [&str; 22] = [
     "prefixItems",
     "propertyNames",
     "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
     "uniqueItems",
 ];
 

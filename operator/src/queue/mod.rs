@@ -20,9 +20,9 @@ const SHARE: usize = 4;
 const SHARE_OF_NEW: usize = 16;
 /// How soon it is looked whether the apiserver has become faster than when the last new key was handed out.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Without news, a key that was new settles within this time.
+/// So long after its start a key counts as settled, whatever is known of it.
 const SETTLES: Duration = Duration::from_secs(10);
-/// The part of the gap at the limit from which on the apiserver counts as busy.
+/// The apiserver counts as busy from this fraction of the gap at the limit on: one of so many.
 const BUSY: u32 = 8;
 /// Gaps between starts that a key may rest for before it comes again.
 const REST: u32 = 4;
